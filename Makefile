@@ -1,0 +1,73 @@
+# The few commands of the project. Everything they make lies in .sandbox/ (removed by `make down`) and in the cache,
+# which other checkouts share.
+STACK ?= dev
+CACHE := $(or $(ML_PLATFORM_CACHE),$(HOME)/.cache/ml-platform)
+LOCK := $(shell sha256sum requirements-dev.txt | cut -c1-12)
+VENV := $(CACHE)/venv/$(LOCK)
+PYTHON := $(VENV)/bin/python
+export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
+export MYPY_CACHE_DIR := $(CACHE)/mypy
+export RUFF_CACHE_DIR := $(CACHE)/ruff
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview down status crds tools env test unit engine lint format golden lock
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "STACK=dev (default) or prod."
+
+up: $(VENV)/.ready ## deploy the stack; dev brings its own cluster
+	@$(PYTHON) -m sandbox up $(STACK)
+
+preview: $(VENV)/.ready ## show what `up` would do, judged by the policy pack
+	@$(PYTHON) -m sandbox preview $(STACK)
+
+down: $(VENV)/.ready ## remove the sandbox: cluster, state, every process
+	@$(PYTHON) -m sandbox down $(STACK)
+
+status: $(VENV)/.ready ## show the sandbox's processes, their memory and logs
+	@$(PYTHON) -m sandbox status $(STACK)
+
+crds: $(VENV)/.ready ## apply the pinned CRDs to the stack's cluster
+	@$(PYTHON) -m sandbox crds $(STACK)
+
+tools: $(VENV)/.ready ## obtain the pinned tools (about 20 minutes where they have to be built, once)
+	@$(PYTHON) -m sandbox tools
+
+env: $(VENV)/.ready ## print shell commands: eval "$$(make env)"
+	@$(PYTHON) -m sandbox env
+
+test: $(VENV)/.ready ## run every test but those on a real node
+	$(PYTHON) -m pytest
+
+unit: $(VENV)/.ready ## run the tests that need no cluster
+	$(PYTHON) -m pytest -m "not engine" -n auto
+
+engine: $(VENV)/.ready ## run the tests on the real engine and a real API server
+	$(PYTHON) -m pytest -m engine
+
+lint: $(VENV)/.ready ## check style, types and the layers of the code
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+format: $(VENV)/.ready ## rewrite the code in the project's style
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+golden: $(VENV)/.ready ## rewrite the golden files; read the diff before you commit it
+	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/golden
+
+lock: $(VENV)/.ready ## resolve requirements*.in again
+	$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  requirements.in -o requirements.txt
+	$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+$(VENV)/.ready: requirements-dev.txt
+	@echo "python packages: installing into $(VENV)"
+	@rm -rf $(VENV) && python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

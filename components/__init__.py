@@ -1,0 +1,1 @@
+"""The product: one subsystem per package, composed by `platform.py` alone."""

@@ -1,0 +1,1 @@
+"""Generic words of Kubernetes that every subsystem shares; nothing here knows ML."""

@@ -1,0 +1,133 @@
+"""Spec: the base of every decision model, and the small value types decisions are made of.
+
+A spec holds plain values, never an Output; it is frozen and refuses unknown keys, so a misspelt key
+in `Pulumi.<stack>.yaml` is an error with its path and never a silent default.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from components.kube.quantity import normalise, number
+
+
+class Spec(BaseModel):
+    """Base of every spec: frozen, unknown keys refused, spelt in camelCase as Kubernetes spells its fields."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        validate_default=True,
+        hide_input_in_errors=False,
+    )
+
+
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_IMAGE = re.compile(
+    r"(?P<name>[a-z0-9]+(?:[._-][a-z0-9]+)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
+    r"(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>sha256:[a-f0-9]{64}))?"
+)
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+
+
+def _dns_label(value: str) -> str:
+    if not _DNS_LABEL.fullmatch(value) or len(value) > 63:
+        raise ValueError("must be 1 to 63 lowercase letters, digits or '-', starting with a letter")
+    return value
+
+
+def _image(value: str) -> str:
+    match = _IMAGE.fullmatch(value)
+    if not match or not (match["tag"] or match["digest"]):
+        raise ValueError("must be an image reference with a tag or a digest, such as 'rayproject/ray:2.60.0'")
+    if match["tag"] in {"latest", "nightly"}:
+        raise ValueError("must name a version: the tags 'latest' and 'nightly' change under your feet")
+    return value
+
+
+def _label_key(value: str) -> str:
+    if not _LABEL_KEY.fullmatch(value):
+        raise ValueError("must be a label key such as 'nvidia.com/gpu.product'")
+    return value
+
+
+def _label_value(value: str) -> str:
+    if not _LABEL_VALUE.fullmatch(value) or len(value) > 63:
+        raise ValueError("must be a label value: up to 63 letters, digits, '-', '_' or '.'")
+    return value
+
+
+def _version(value: str) -> str:
+    if not _VERSION.fullmatch(value):
+        raise ValueError("must be a version such as '2.60.0', in quotes")
+    return value
+
+
+Quantity = Annotated[str, BeforeValidator(normalise)]
+"""An amount in Kubernetes' notation, kept as written: `500m` (cores), `4Gi` (bytes), `16` (a count)."""
+
+DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+"""A name of a Kubernetes object: RFC 1035 label, as Services and RayClusters need it."""
+
+ImageRef = Annotated[str, AfterValidator(_image)]
+"""A container image with a tag or a digest."""
+
+LabelKey = Annotated[str, AfterValidator(_label_key)]
+LabelValue = Annotated[str, AfterValidator(_label_value)]
+Labels = dict[LabelKey, LabelValue]
+"""Labels or a node selector."""
+
+Version = Annotated[str, AfterValidator(_version)]
+"""A release: MAJOR.MINOR.PATCH without a leading `v`."""
+
+Count = Annotated[int, Field(strict=True, ge=0)]
+"""A number of things; zero is allowed."""
+
+PositiveCount = Annotated[int, Field(strict=True, ge=1)]
+
+Seconds = Annotated[int, Field(strict=True, ge=1)]
+"""A duration in seconds."""
+
+
+class Compute(Spec):
+    """Cores and memory of one container."""
+
+    cpu: Quantity
+    memory: Quantity
+
+    @model_validator(mode="after")
+    def _positive(self) -> "Compute":
+        for key in ("cpu", "memory"):
+            if number(getattr(self, key)) <= 0:
+                raise ValueError(f"{key} must be more than 0")
+        return self
+
+
+class Resources(Spec):
+    """What a container is promised (`requests`) and the most it may use (`limits`)."""
+
+    requests: Compute
+    limits: Compute
+
+    @model_validator(mode="after")
+    def _requests_within_limits(self) -> "Resources":
+        for key in ("cpu", "memory"):
+            request, limit = getattr(self.requests, key), getattr(self.limits, key)
+            if number(request) > number(limit):
+                raise ValueError(f"requests.{key} ({request}) must not be more than limits.{key} ({limit})")
+        return self
+
+
+class Toleration(Spec):
+    """A taint that a pod accepts (core/v1 Toleration)."""
+
+    key: LabelKey
+    operator: Annotated[str, Field(pattern="^(Exists|Equal)$")] = "Exists"
+    value: LabelValue = ""
+    effect: Annotated[str, Field(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$")] = "NoSchedule"

@@ -1,0 +1,113 @@
+"""PlatformOutputs: what other teams may rely on. The only caller of pulumi.export, and the reader they import.
+
+A field may be added at any time. Removing or retyping one needs a new contract version and an entry in CHANGELOG.md.
+No field ever holds a secret: a reference (Secret and key in the platform's namespace) is published instead.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pulumi
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+
+class Published(BaseModel):
+    """Base of what is published: frozen; a reader ignores fields that a newer platform added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+class Address(Published):
+    """Where something answers inside the cluster."""
+
+    host: str = Field(description="DNS name of the Service")
+    port: int = Field(description="TCP port of the Service")
+    url: str = Field(description="the same as a URL, or host:port where the protocol has no scheme")
+
+
+class SecretKey(Published):
+    """Where a secret lies in the platform's namespace; never the secret itself."""
+
+    name: str = Field(description="name of the Secret")
+    key: str = Field(description="key within the Secret")
+
+
+class TenancyOutputs(Published):
+    """For teams that run workloads in the platform's namespace."""
+
+    namespace: str = Field(description="the namespace; quota and default limits are in force in it")
+    quota: str = Field(description="name of the ResourceQuota")
+    priority_classes: dict[str, str] = Field(description="role (control, serving, batch) to PriorityClass")
+    service_accounts: list[str] = Field(description="identities for workloads of other teams, without a token")
+
+
+class RayOutputs(Published):
+    """For teams that send jobs to Ray or serve models with it."""
+
+    cluster: str = Field(description="name of the RayCluster, for a RayJob's clusterSelector")
+    version: str = Field(description="release of Ray that clients must match")
+    image: str = Field(description="image of the cluster: a job's submitter from it always matches the version")
+    dashboard: Address = Field(description="dashboard and job API")
+    client: Address = Field(description="Ray client")
+    gcs: Address = Field(description="for drivers inside the namespace")
+    serve: Address = Field(description="Ray Serve's HTTP proxy")
+    metrics: Address = Field(description="Prometheus metrics of the head")
+    token: SecretKey | None = Field(description="authentication token; null where authentication is disabled")
+
+
+class PlatformOutputs(Published):
+    """The contract of one stack."""
+
+    contract: Literal["v1"] = Field(description="version of this contract")
+    tenancy: TenancyOutputs = Field(description="namespace, quota, priorities, identities")
+    ray: RayOutputs = Field(description="the Ray cluster")
+
+    @classmethod
+    def publish(cls, values: Mapping[str, Any]) -> None:
+        """Export every field of the contract and nothing else; `values` are keyed by field and may hold Outputs.
+
+        Raises:
+            ValueError: (when the values are known) they do not have the contract's shape.
+        """
+        whole: pulumi.Output[dict[str, Any]] = pulumi.Output.from_input(dict(values)).apply(
+            lambda known: cls.model_validate({"contract": "v1", **known}).model_dump(by_alias=True)
+        )
+        for name, field in cls.model_fields.items():
+            alias = field.alias or name
+            pulumi.export(alias, whole[alias])
+
+    @classmethod
+    def from_stack(cls, stack: str) -> "pulumi.Output[PlatformOutputs]":
+        """Read another stack's contract, typed: `PlatformOutputs.from_stack("organization/ml-platform/prod")`.
+
+        Args:
+            stack: ORGANIZATION/ml-platform/STACK.
+
+        Raises:
+            pulumi.RunError: (when the stack is read) it does not publish this contract; the message names the field.
+        """
+        reference = pulumi.StackReference(stack)
+        names = [field.alias or name for name, field in cls.model_fields.items()]
+        return pulumi.Output.all(**{name: reference.get_output(name) for name in names}).apply(
+            lambda found: cls.read(stack, found)
+        )
+
+    @classmethod
+    def read(cls, stack: str, found: Mapping[str, Any]) -> "PlatformOutputs":
+        """Check what a stack publishes against the contract.
+
+        Raises:
+            pulumi.RunError: it is another version, or a field is absent or has another type.
+        """
+        if found.get("contract") is None:
+            raise pulumi.RunError(
+                f"the stack {stack} publishes no platform contract: deploy it with `pulumi up`, or check its name"
+            )
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors(include_input=False)
+            )
+            raise pulumi.RunError(f"the stack {stack} publishes another contract than v1: {problems}") from error

@@ -1,0 +1,87 @@
+"""Platform: the one composition, and the only file that knows two subsystems."""
+
+from dataclasses import fields
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes
+
+from components.kube.diagnosis import pods_hook
+from components.kube.wires import Endpoint, KeyValueStore, SecretRef
+from components.ray import RayCluster, RaySpec
+from components.settings import Settings, Target
+from components.tenancy import Tenancy
+
+
+class Platform:
+    """Every subsystem of one environment, wired.
+
+    Attributes:
+        outputs: the values of PlatformOutputs, by field.
+    """
+
+    def __init__(self, settings: Settings, target: Target) -> None:
+        cluster = pulumi_kubernetes.Provider("cluster", context=target.connection.context)
+        opts = pulumi.ResourceOptions(providers=[cluster])
+        tenancy = Tenancy("tenancy", settings.tenancy, opts=opts)
+        ray = RayCluster(
+            "ray",
+            settings.ray,
+            settings.images.for_ray(),
+            namespace=tenancy.endpoints.namespace,
+            priority_classes=tenancy.endpoints.priority_classes,
+            crds=_crds(target.crds_stack, settings.ray),
+            live=target.ray_cluster,
+            redis=_redis(settings),
+            on_error=pods_hook(
+                "ray-pods", target.connection, settings.tenancy.namespace, settings.ray.cluster_name, "ray.io/cluster"
+            ),
+            opts=opts,
+        )
+        self.outputs: dict[str, Any] = {
+            "tenancy": {field.name: getattr(tenancy.endpoints, field.name) for field in fields(tenancy.endpoints)},
+            "ray": {
+                "version": settings.ray.version,
+                "image": settings.images.for_ray().ray,
+                **{field.name: _published(getattr(ray.endpoints, field.name)) for field in fields(ray.endpoints)},
+            },
+        }
+
+
+def _published(wire: Any) -> Any:
+    if isinstance(wire, Endpoint | SecretRef):
+        return {field.name: getattr(wire, field.name) for field in fields(wire)}
+    return wire
+
+
+def _redis(settings: Settings) -> KeyValueStore | None:
+    redis = settings.stores.redis
+    if not redis:
+        return None
+    return KeyValueStore(
+        endpoint=Endpoint(host=redis.host, port=redis.port, url=f"redis://{redis.host}:{redis.port}"),
+        password=SecretRef(name=redis.password_secret, key=redis.password_key),
+    )
+
+
+def _crds(stack: str, ray: RaySpec) -> pulumi.Output[str]:
+    """The release of the cluster's CRDs, once it is seen to be the operator's.
+
+    Raises:
+        pulumi.RunError: (when the stack is read) there are none, or they are of another release.
+    """
+
+    def check(installed: str | None) -> str:
+        if installed is None:
+            raise pulumi.RunError(
+                f"the stack {stack} has no KubeRay CRDs: apply them with `make crds`, or name the stack that has them "
+                "in ml-platform:cluster.crdsStack"
+            )
+        if installed != ray.kuberay_version:
+            raise pulumi.RunError(
+                f"ml-platform:ray.kuberayVersion is {ray.kuberay_version}, but the CRDs of stack {stack} are of "
+                f"{installed}: apply the others with `make crds`"
+            )
+        return installed
+
+    return pulumi.StackReference(stack).get_output("kuberay").apply(check)

@@ -1,0 +1,6 @@
+"""Ray: the KubeRay operator and one RayCluster with CPU and GPU worker groups."""
+
+from components.ray.component import RayCluster, RayEndpoints
+from components.ray.spec import RayImages, RaySpec
+
+__all__ = ["RayCluster", "RayEndpoints", "RayImages", "RaySpec"]

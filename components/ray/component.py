@@ -1,0 +1,143 @@
+"""RayCluster: the KubeRay operator and one autoscaled RayCluster.
+
+It promises a cluster whose head and first workers are ready when the resource is, whose dashboard and job API
+ask for a token, and whose scaling a later update never undoes. It refuses to exist beside CRDs of another release.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import pulumi
+import pulumi_random
+
+from components.base import Component, KubernetesObject, endpoint
+from components.kube import objects
+from components.kube.wires import Bucket, Endpoint, KeyValueStore, SecretRef
+from components.ray import manifests
+from components.ray.spec import RayImages, RaySpec
+
+
+@dataclass(frozen=True)
+class RayEndpoints:
+    """What others may know of the cluster.
+
+    Attributes:
+        cluster: the name of the RayCluster, known once it is ready.
+        dashboard: dashboard and job API (HTTP, port 8265).
+        client: Ray client (gRPC, port 10001).
+        gcs: the address that drivers inside the namespace join (port 6379).
+        serve: Ray Serve's proxy (HTTP, port 8000).
+        metrics: Prometheus metrics of the head (HTTP, port 8080).
+        token: where the authentication token lies, or None where authentication is disabled.
+    """
+
+    cluster: pulumi.Output[str]
+    dashboard: Endpoint
+    client: Endpoint
+    gcs: Endpoint
+    serve: Endpoint
+    metrics: Endpoint
+    token: SecretRef | None
+
+
+class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
+    """The operator (unless it is already there), the token, the cluster and its Services."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: RaySpec,
+        images: RayImages,
+        *,
+        namespace: pulumi.Output[str],
+        priority_classes: dict[str, pulumi.Output[str]],
+        crds: pulumi.Input[str],
+        live: Mapping[str, Any] | None,
+        on_error: pulumi.ErrorHook | None = None,
+        redis: KeyValueStore | None = None,
+        tracking: Endpoint | None = None,
+        bucket: Bucket | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, opts)
+        head_account = self.child("head-account", objects.service_account("ray", namespace, "ray-head"))
+        worker_account = self.child("worker-account", objects.service_account("ray", namespace, "ray-worker"))
+        operator = self._operator(spec, images, namespace, priority_classes) if spec.operator.mode == "managed" else []
+        token = self._token(namespace) if spec.authentication == "token" else None
+        pulled = (
+            [self.child("image-pull", manifests.pre_pull(spec, images, namespace, worker_account.named()))]
+            if spec.pre_pull_images
+            else []
+        )
+        around = manifests.Surroundings(
+            namespace=namespace,
+            head_account=head_account.named(),
+            worker_account=worker_account.named(),
+            priority_classes=priority_classes,
+            annotations={"ml-platform/crds": crds},
+            template_annotations={"ml-platform/auth-token-hash": token.digest} if token else {},
+            environment=manifests.client_environment(tracking, bucket),
+            redis=redis if spec.gcs_fault_tolerance else None,
+            scaling=manifests.live_scaling(live),
+        )
+        cluster = self.child(
+            "cluster",
+            manifests.ray_cluster(spec, images, around),
+            after=[*operator, *pulled, *([token.secret] if token else [])],
+            create_timeout=spec.ready_timeout_seconds,
+            hooks=pulumi.ResourceHookBinding(on_error=[on_error]) if on_error else None,
+        )
+        head, serve = (
+            self.child(
+                service.removeprefix("ray-") + "-service", manifests.service(spec, namespace, service), after=[cluster]
+            )
+            for service in manifests.SERVICES
+        )
+        ports = manifests.PORTS
+        self.publish(
+            RayEndpoints(
+                cluster=cluster.named(),
+                dashboard=endpoint("http", head, namespace, ports["dashboard"]),
+                client=endpoint("ray", head, namespace, ports["client"]),
+                gcs=endpoint(None, head, namespace, ports["gcs"]),
+                serve=endpoint("http", serve, namespace, ports["serve"]),
+                metrics=endpoint("http", head, namespace, ports["metrics"]),
+                token=SecretRef(name=token.secret.named(), key=manifests.AUTH_KEY) if token else None,
+            )
+        )
+
+    def _operator(
+        self,
+        spec: RaySpec,
+        images: RayImages,
+        namespace: pulumi.Output[str],
+        priority_classes: dict[str, pulumi.Output[str]],
+    ) -> list[KubernetesObject]:
+        account = self.child("operator-account", objects.service_account("ray", namespace, manifests.OPERATOR))
+        role = self.child("operator-role", manifests.operator_role(namespace))
+        binding = self.child(
+            "operator-binding", objects.role_binding("ray", namespace, manifests.OPERATOR), after=[account, role]
+        )
+        deployment = manifests.operator_deployment(spec, images, namespace, priority_classes["control"])
+        return [self.child("operator", deployment, after=[binding])]
+
+    def _token(self, namespace: pulumi.Output[str]) -> "_Token":
+        password = pulumi_random.RandomPassword(
+            self.child_name("auth-token"), length=48, special=False, opts=self.child_options()
+        )
+        secret = self.child(
+            "auth-secret",
+            objects.secret("ray", namespace, manifests.AUTH_SECRET, {manifests.AUTH_KEY: password.result}),
+        )
+        digest = password.result.apply(lambda token: sha256(token.encode()).hexdigest()[:16])
+        return _Token(secret=secret, digest=pulumi.Output.unsecret(digest))
+
+
+@dataclass(frozen=True)
+class _Token:
+    """The Secret, and a digest that changes when the token does: pods roll, and the digest tells nothing."""
+
+    secret: KubernetesObject
+    digest: pulumi.Output[str]

@@ -1,0 +1,401 @@
+"""Facts of Kubernetes and KubeRay about a RayCluster and its operator.
+
+Source: github.com/ray-project/kuberay, ray-operator v1.6.2 (config/, apis/ray/v1, controllers/ray).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.kube import objects
+from components.kube.labels import labels
+from components.kube.pods import (
+    RESTRICTED_POD,
+    Manifest,
+    http_probe,
+    resources,
+    restricted_container,
+    secret_env,
+)
+from components.kube.quantity import number
+from components.kube.wires import Bucket, Endpoint, KeyValueStore
+from components.ray.spec import Gpu, Head, RayImages, RaySpec, Scaling, WorkerGroup
+
+PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000, "metrics": 8080}
+"""Ports of the head, as Ray and KubeRay name them."""
+
+SERVICES = {"ray-head": ("dashboard", "client", "gcs", "metrics"), "ray-serve": ("serve",)}
+"""Services over the head and their ports. The names that the reports' users know (report 002, "Service endpoints")."""
+
+AUTH_SECRET, AUTH_KEY = "ray-auth-token", "auth_token"
+"""KubeRay reads this key: RAY_AUTH_TOKEN_SECRET_KEY in controllers/ray/utils/constant.go."""
+
+OPERATOR = "kuberay-operator"
+CUDA_ANNOTATION = "ml-platform/cuda-version"
+"""Read by the policy `gpu-runs-image-cuda` where an image's tag does not tell."""
+
+GPU_TOLERATION: Manifest = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+_RAY_USER = 1000
+# The user `ray` of the upstream images: docker/base-deps/Dockerfile of ray-project/ray.
+
+
+def operator_role(namespace: Any) -> Manifest:
+    """What the operator may do, in its namespace only: the upstream roles of the pinned release, no wildcard.
+
+    Source: config/rbac/role.yaml and leader_election_role.yaml. Left out because only optional features use them:
+    OpenShift routes, Gateway API (RayService incremental upgrade), ingress classes (cluster scope), the removed API
+    group `extensions`.
+    """
+    everything = ["create", "delete", "get", "list", "patch", "update", "watch"]
+    kinds = ["rayclusters", "raycronjobs", "rayjobs", "rayservices"]
+    rules = [
+        ("", ["events", "services", "pods/status"], everything),
+        ("", ["pods"], [*everything, "deletecollection"]),
+        ("", ["pods/proxy", "services/status"], ["get", "patch", "update"]),
+        ("", ["pods/resize"], ["patch"]),
+        ("", ["services/proxy"], ["create", "get", "patch", "update"]),
+        ("", ["secrets"], ["create", "get", "list", "watch"]),
+        ("", ["serviceaccounts"], ["create", "delete", "get", "list", "watch"]),
+        ("", ["configmaps"], everything),
+        ("batch", ["jobs"], everything),
+        ("coordination.k8s.io", ["leases"], ["create", "get", "list", "update"]),
+        ("discovery.k8s.io", ["endpointslices"], ["get", "list", "watch"]),
+        ("networking.k8s.io", ["ingresses"], everything),
+        ("ray.io", kinds, everything),
+        ("ray.io", [f"{kind}/finalizers" for kind in kinds], ["update"]),
+        ("ray.io", [f"{kind}/status" for kind in kinds], ["get", "patch", "update"]),
+        ("rbac.authorization.k8s.io", ["rolebindings"], ["create", "delete", "get", "list", "watch"]),
+        ("rbac.authorization.k8s.io", ["roles"], ["create", "delete", "get", "list", "update", "watch"]),
+    ]
+    return objects.role("ray", namespace, OPERATOR, rules)
+
+
+def operator_deployment(spec: RaySpec, images: RayImages, namespace: Any, priority_class: Any) -> Manifest:
+    """The operator: its own image and its own entry point, watching this namespace only.
+
+    Source: config/manager/manager.yaml; flags and the probe address from main.go and apis/config/v1alpha1.
+    """
+    selector = {"app.kubernetes.io/name": OPERATOR}
+    container: Manifest = {
+        "name": OPERATOR,
+        "image": images.kuberay_operator,
+        "imagePullPolicy": spec.image_pull_policy,
+        "args": [
+            "--enable-leader-election=true",
+            "--leader-election-namespace=$(POD_NAMESPACE)",
+            "--watch-namespace=$(POD_NAMESPACE)",
+            "--enable-metrics=true",
+            "--metrics-addr=:8080",
+            "--health-probe-bind-address=:8082",
+        ],
+        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        "ports": [{"name": "metrics", "containerPort": 8080}, {"name": "health", "containerPort": 8082}],
+        "livenessProbe": http_probe("/healthz", "health", initial=10, failures=5),
+        "readinessProbe": http_probe("/readyz", "health"),
+        "resources": resources(spec.operator.resources),
+        "securityContext": restricted_container(),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": objects.metadata("ray", namespace, OPERATOR),
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": selector},
+            "template": {
+                "metadata": {"labels": {**labels("ray", version=spec.kuberay_version), **selector}},
+                "spec": {
+                    "serviceAccountName": OPERATOR,
+                    "automountServiceAccountToken": True,
+                    "priorityClassName": priority_class,
+                    "securityContext": RESTRICTED_POD,
+                    "terminationGracePeriodSeconds": 10,
+                    "containers": [container],
+                },
+            },
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a RayCluster meets in its namespace; every value may be known only after apply.
+
+    Attributes:
+        namespace: where the cluster lives.
+        head_account: identity of the head, whose autoscaler talks to the API server.
+        worker_account: identity of the workers, which talk to nobody.
+        priority_classes: role to PriorityClass.
+        annotations: of the RayCluster itself.
+        template_annotations: of every pod; a change of one replaces the pods.
+        environment: of every Ray container.
+        redis: where the cluster's state outlives the head, or None.
+        scaling: what the autoscaler has decided so far, by worker group.
+    """
+
+    namespace: Any
+    head_account: Any
+    worker_account: Any
+    priority_classes: Mapping[str, Any]
+    annotations: Manifest = field(default_factory=dict)
+    template_annotations: Manifest = field(default_factory=dict)
+    environment: Sequence[Manifest] = ()
+    redis: KeyValueStore | None = None
+    scaling: Mapping[str, Scaling] = field(default_factory=dict)
+
+
+def ray_cluster(spec: RaySpec, images: RayImages, around: Surroundings) -> Manifest:
+    """The RayCluster.
+
+    `pulumi.com/waitFor` makes an update wait for the operator's own condition (apis/ray/v1/raycluster_types.go,
+    RayClusterProvisioned). `pulumi.com/patchForce`: `workerGroupSpecs` is one atomic field, which the autoscaler owns
+    as soon as it scales; what it wrote stands in `around.scaling` and is handed back.
+    """
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayCluster",
+        "metadata": objects.metadata(
+            "ray",
+            around.namespace,
+            spec.cluster_name,
+            {
+                "pulumi.com/waitFor": "condition=RayClusterProvisioned",
+                "pulumi.com/patchForce": "true",
+                **around.annotations,
+            },
+        ),
+        "spec": _without_empty(
+            {
+                "rayVersion": spec.version,
+                "enableInTreeAutoscaling": True,
+                "autoscalerOptions": {
+                    "version": "v2",
+                    "idleTimeoutSeconds": spec.autoscaler.idle_timeout_seconds,
+                    "upscalingMode": spec.autoscaler.upscaling_mode,
+                    "imagePullPolicy": spec.image_pull_policy,
+                    "resources": resources(spec.autoscaler.resources),
+                    "securityContext": _ray_security(),
+                },
+                "upgradeStrategy": {"type": spec.upgrade_strategy},
+                "authOptions": _authentication(spec),
+                "headGroupSpec": _head_group(spec, images, around),
+                "workerGroupSpecs": [_worker_group(spec, images, group, around) for group in spec.worker_groups],
+            },
+            gcsFaultToleranceOptions=_gcs_fault_tolerance(around.redis),
+        ),
+    }
+
+
+def _gcs_fault_tolerance(redis: KeyValueStore | None) -> Manifest:
+    if not redis:
+        return {}
+    password = {"name": redis.password.name, "key": redis.password.key}
+    return {"redisAddress": redis.endpoint.url, "redisPassword": {"valueFrom": {"secretKeyRef": password}}}
+
+
+def _head_group(spec: RaySpec, images: RayImages, around: Surroundings) -> Manifest:
+    return {
+        "rayStartParams": {
+            "dashboard-host": "0.0.0.0",  # noqa: S104 the dashboard must answer on the pod's address
+            "num-cpus": "0",
+            "object-store-memory": _bytes(spec.head.shared_memory),
+        },
+        "template": _pod_template(
+            spec,
+            spec.head,
+            _container("ray-head", images.ray, [{"name": name, "containerPort": port} for name, port in PORTS.items()]),
+            around,
+            pod={
+                "serviceAccountName": around.head_account,
+                "automountServiceAccountToken": True,
+                "priorityClassName": around.priority_classes["control"],
+            },
+        ),
+    }
+
+
+def _authentication(spec: RaySpec) -> Manifest:
+    return {"mode": "token", "secretName": AUTH_SECRET} if spec.authentication == "token" else {"mode": "disabled"}
+
+
+def _worker_group(spec: RaySpec, images: RayImages, group: WorkerGroup, around: Surroundings) -> Manifest:
+    now = around.scaling.get(group.name)
+    params = {"object-store-memory": _bytes(group.shared_memory)}
+    annotations: Manifest = {}
+    if group.gpu:
+        params["num-gpus"] = str(group.gpu.count)
+        annotations = {CUDA_ANNOTATION: images.ray_gpu.cuda}
+    image = images.ray_gpu.reference if group.gpu else images.ray
+    return _without_empty(
+        {
+            "groupName": group.name,
+            "replicas": group.replicas(now),
+            "minReplicas": group.min_replicas,
+            "maxReplicas": group.max_replicas,
+            "numOfHosts": 1,
+            "rayStartParams": params,
+            "template": _pod_template(
+                spec,
+                group,
+                _container("ray-worker", image, [{"name": "metrics", "containerPort": PORTS["metrics"]}]),
+                around,
+                pod={
+                    "serviceAccountName": around.worker_account,
+                    "automountServiceAccountToken": False,
+                    "priorityClassName": around.priority_classes["batch"],
+                },
+                annotations=annotations,
+            ),
+        },
+        idleTimeoutSeconds=group.idle_timeout_seconds,
+        scaleStrategy=now.scale_strategy if now else None,
+    )
+
+
+def _container(name: str, image: str, ports: list[Manifest]) -> Manifest:
+    return {"name": name, "image": image, "ports": ports}
+
+
+def _pod_template(
+    spec: RaySpec,
+    shape: Head | WorkerGroup,
+    container: Manifest,
+    around: Surroundings,
+    *,
+    pod: Manifest,
+    annotations: Manifest | None = None,
+) -> Manifest:
+    """A pod of Ray. Autoscaler v2 replaces pods itself, hence `restartPolicy: Never` (utils/validation.go)."""
+    gpu = shape.gpu if isinstance(shape, WorkerGroup) else None
+    counted = {"ephemeral-storage": shape.ephemeral_storage, **({"nvidia.com/gpu": str(gpu.count)} if gpu else {})}
+    return {
+        "metadata": _without_empty(
+            {"labels": labels("ray", version=spec.version)},
+            annotations={**around.template_annotations, **(annotations or {})},
+        ),
+        "spec": {
+            **pod,
+            **_placement(shape, gpu),
+            "restartPolicy": "Never",
+            "securityContext": {**RESTRICTED_POD, "fsGroup": _RAY_USER},
+            "containers": [
+                _without_empty(
+                    {
+                        **container,
+                        "imagePullPolicy": spec.image_pull_policy,
+                        "resources": resources(shape.resources, **counted),
+                        "securityContext": _ray_security(),
+                        "volumeMounts": [{"name": "shared-mem", "mountPath": "/dev/shm"}],  # noqa: S108 object store
+                    },
+                    env=list(around.environment),
+                )
+            ],
+            "volumes": [{"name": "shared-mem", "emptyDir": {"medium": "Memory", "sizeLimit": shape.shared_memory}}],
+        },
+    }
+
+
+def _placement(shape: Head | WorkerGroup, gpu: Gpu | None) -> Manifest:
+    """Where a pod may run; label and taint are the GPU operator's (NVIDIA gpu-feature-discovery)."""
+    selector = {**shape.node_selector, **({"nvidia.com/gpu.product": gpu.model} if gpu else {})}
+    tolerations = [_without_empty({}, **toleration.model_dump()) for toleration in shape.tolerations]
+    return _without_empty(
+        {},
+        nodeSelector=selector,
+        tolerations=[*tolerations, GPU_TOLERATION] if gpu else tolerations,
+        runtimeClassName=gpu.runtime_class if gpu else None,
+    )
+
+
+def _ray_security() -> Manifest:
+    """Ray writes its session below /tmp and the user's home, so the root filesystem stays writable."""
+    return {**restricted_container(read_only_root=False), "runAsUser": _RAY_USER}
+
+
+def _bytes(quantity: str) -> str:
+    return str(int(number(quantity)))
+
+
+def _without_empty(manifest: Manifest, **parts: Any) -> Manifest:
+    return {**manifest, **{key: value for key, value in parts.items() if value}}
+
+
+def service(spec: RaySpec, namespace: Any, name: str) -> Manifest:
+    """A Service over the head pod: its selector is the pair of labels that KubeRay gives the pod."""
+    selector = {"ray.io/cluster": spec.cluster_name, "ray.io/node-type": "head"}
+    ports = {port: (PORTS[port], _APP_PROTOCOL[port]) for port in SERVICES[name]}
+    return objects.service("ray", namespace, name, selector, ports)
+
+
+_APP_PROTOCOL = {"gcs": "grpc", "dashboard": "http", "client": "grpc", "serve": "http", "metrics": "http"}
+
+
+def pre_pull(spec: RaySpec, images: RayImages, namespace: Any, account: Any) -> Manifest:
+    """A DaemonSet whose init containers do nothing but make every node pull the images.
+
+    It tolerates the GPU taint; the last container sleeps, so that the node keeps the images while it runs.
+    """
+    selector = {"app.kubernetes.io/name": "ray-image-pull"}
+    small = {"cpu": "10m", "memory": "32Mi"}
+    references = dict.fromkeys([images.ray, *([images.ray_gpu.reference] if _has_gpu(spec) else [])])
+
+    def container(name: str, image: str, command: list[str]) -> Manifest:
+        return {
+            "name": name,
+            "image": image,
+            "imagePullPolicy": spec.image_pull_policy,
+            "command": command,
+            "resources": {"requests": small, "limits": small},
+            "securityContext": {**restricted_container(), "runAsUser": _RAY_USER},
+        }
+
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": objects.metadata("ray", namespace, "ray-image-pull"),
+        "spec": {
+            "selector": {"matchLabels": selector},
+            "template": {
+                "metadata": {"labels": {**labels("ray"), **selector}},
+                "spec": {
+                    "serviceAccountName": account,
+                    "automountServiceAccountToken": False,
+                    "securityContext": RESTRICTED_POD,
+                    "tolerations": [GPU_TOLERATION],
+                    "initContainers": [
+                        container(f"pull-{number}", image, ["true"]) for number, image in enumerate(references)
+                    ],
+                    "containers": [container("keep", images.ray, ["sleep", "infinity"])],
+                },
+            },
+        },
+    }
+
+
+def _has_gpu(spec: RaySpec) -> bool:
+    return any(group.gpu for group in spec.worker_groups)
+
+
+def client_environment(tracking: Endpoint | None, bucket: Bucket | None) -> list[Manifest]:
+    """What code on Ray finds in its environment: the MLflow server and the object store."""
+    found: list[Manifest] = []
+    if tracking:
+        found.append({"name": "MLFLOW_TRACKING_URI", "value": tracking.url})
+    if bucket:
+        found += [
+            {"name": "AWS_ENDPOINT_URL_S3", "value": bucket.endpoint.url},
+            secret_env("AWS_ACCESS_KEY_ID", bucket.access_key),
+            secret_env("AWS_SECRET_ACCESS_KEY", bucket.secret_key),
+        ]
+    return found
+
+
+def live_scaling(cluster: Mapping[str, Any] | None) -> dict[str, Scaling]:
+    """What the autoscaler has decided, by group, in a RayCluster as the API server returns it."""
+    groups = (cluster or {}).get("spec", {}).get("workerGroupSpecs", [])
+    return {
+        group["groupName"]: Scaling(replicas=group.get("replicas", 0), scale_strategy=group.get("scaleStrategy", {}))
+        for group in groups
+    }

@@ -1,0 +1,186 @@
+"""The commands behind `make`: up, preview, down, status, crds, tools, env."""
+
+import argparse
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.cluster import CONTEXT, ClusterError
+from sandbox.tools import Toolbox, ToolError, install
+from sandbox.workspace import CRDS, ROOT, Workspace, crds_environment, tool_path
+
+POLICIES = ["--policy-pack", str(ROOT / "policies")]
+
+
+class Refused(Exception):  # noqa: N818 it is no failure of ours
+    """The command cannot be carried out as asked; the message says why and what to do."""
+
+
+def main() -> int:
+    """Entry point; returns the exit status."""
+    commands: dict[str, Callable[[str], int]] = {
+        "up": up,
+        "preview": preview,
+        "down": down,
+        "status": status,
+        "crds": crds,
+        "tools": tools,
+        "env": env,
+    }
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser.add_argument("command", choices=commands)
+    parser.add_argument("stack", nargs="?", default="dev")
+    args = parser.parse_args()
+    try:
+        return commands[args.command](args.stack)
+    except (ClusterError, Refused, ToolError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def up(stack: str) -> int:
+    """Tools, cluster, CRDs, platform; then what to try next."""
+    began = time.monotonic()
+    settings = _stack_file(stack)
+    if _existing(settings):
+        return _on_existing_cluster(["up", *POLICIES], stack, settings)
+    workspace = _workspace(install())
+    _step("cluster", workspace.cluster.up)
+    if not workspace.apply_crds(stack):
+        raise Refused("the CRDs were not applied: see above")
+    code = workspace.pulumi(["up", "--yes", *POLICIES], stack).returncode
+    if code == 0:
+        print(f"\nThe platform of stack {stack} is up after {time.monotonic() - began:.0f} s. Try:")
+        print('  eval "$(make env)"                                    # kubectl and pulumi of the sandbox')
+        print("  kubectl get rayclusters,pods -A -o wide               # the cluster and where its workers are")
+        print(f"  pulumi stack output --stack {stack} --json                  # what other teams build on")
+        print("  make status                                           # processes, memory, logs")
+        print("  make down                                             # remove all of it")
+    return code
+
+
+def preview(stack: str) -> int:
+    """What `up` would do, judged by the policy pack; nothing is created."""
+    settings = _stack_file(stack)
+    if _existing(settings):
+        return _on_existing_cluster(["preview", *POLICIES], stack, settings)
+    workspace = _workspace(install())
+    _step("cluster", workspace.cluster.up)
+    if not workspace.apply_crds(stack):
+        raise Refused("the CRDs were not applied: see above")
+    return workspace.pulumi(["preview", *POLICIES], stack).returncode
+
+
+def down(stack: str) -> int:
+    """Remove the sandbox: every process and every file outside the tool cache."""
+    if _existing(_stack_file(stack)):
+        raise Refused(f"stack {stack} lives on a cluster of yours: `pulumi destroy --stack {stack}` removes it")
+    directory = _directory()
+    if not directory.exists():
+        print("sandbox: nothing to remove")
+        return 0
+    workspace = _workspace(install())
+    _step("cluster removed", workspace.cluster.down)
+    shutil.rmtree(directory)
+    return 0
+
+
+def status(stack: str) -> int:
+    """Health, memory and log of every process of the sandbox."""
+    del stack
+    if not _directory().exists():
+        print("sandbox: not running (start it with `make up`)")
+        return 1
+    components = _workspace(install()).cluster.status()
+    for component in components:
+        state = f"running  {component.memory:5d} MiB" if component.running else "stopped           "
+        print(f"{component.name:<60} {state}  {component.log}")
+    return 0 if all(component.running for component in components) else 1
+
+
+def crds(stack: str) -> int:
+    """Apply the CRDs of the pinned KubeRay release to the stack's cluster."""
+    settings = _stack_file(stack)
+    if _existing(settings):
+        return _on_existing_cluster(["up"], stack, settings, program=CRDS)
+    workspace = _workspace(install())
+    _step("cluster", workspace.cluster.up)
+    return 0 if workspace.apply_crds(stack, again=True) else 1
+
+
+def tools(stack: str) -> int:
+    """Obtain every pinned tool."""
+    del stack
+    install()
+    return 0
+
+
+def env(stack: str) -> int:
+    """Print the shell commands that make kubectl and pulumi those of the sandbox."""
+    del stack
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for the shell that evaluates it
+        workspace = _workspace(install())
+    found = workspace.environment()
+    for name in sorted(set(found) - set(os.environ) | {"PATH", "KUBECONFIG"}):
+        print(f"export {name}='{found[name]}'")
+    return 0
+
+
+def _directory() -> Path:
+    return Path(os.environ.get("ML_PLATFORM_SANDBOX", ROOT / ".sandbox")).resolve()
+
+
+def _workspace(toolbox: Toolbox) -> Workspace:
+    return Workspace(_directory(), toolbox)
+
+
+def _stack_file(stack: str) -> dict[str, Any]:
+    file = ROOT / f"Pulumi.{stack}.yaml"
+    if not file.exists():
+        known = ", ".join(sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in ROOT.glob("Pulumi.*.yaml")))
+        raise Refused(f"there is no stack '{stack}': {file.name} does not exist (stacks here: {known})")
+    try:
+        loaded = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise Refused(f"{file.name} is not valid YAML: {error}") from error
+    config = loaded.get("config") if isinstance(loaded, dict) else None
+    return config if isinstance(config, dict) else {}
+
+
+def _existing(settings: dict[str, Any]) -> bool:
+    cluster = settings.get("ml-platform:cluster")
+    return isinstance(cluster, dict) and cluster.get("kind") == "existing"
+
+
+def _on_existing_cluster(command: list[str], stack: str, settings: dict[str, Any], program: Path = ROOT) -> int:
+    """Run Pulumi as the user would: own kubeconfig, own state, own questions; only the tools are ours."""
+    context = settings.get("kubernetes:context")
+    if not context:
+        raise Refused(
+            f"Pulumi.{stack}.yaml: kubernetes:context: is missing, and ml-platform:cluster.kind is 'existing': name "
+            f"the context of the cluster, with `pulumi config set kubernetes:context NAME --stack {stack}`"
+        )
+    toolbox = install()
+    environment = {**os.environ, **tool_path(toolbox), **crds_environment(toolbox, str(context))}
+    pulumi = str(toolbox.binary("pulumi"))
+    return subprocess.run([pulumi, *command, "--stack", stack], cwd=program, env=environment, check=False).returncode
+
+
+def _step(name: str, action: Callable[[], object]) -> None:
+    began = time.monotonic()
+    action()
+    print(f"{name}  {time.monotonic() - began:.1f} s  ({CONTEXT})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

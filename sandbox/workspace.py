@@ -1,0 +1,162 @@
+"""Where the sandbox runs Pulumi: its own home, its own state, its own passphrase, and the very same commands.
+
+Nothing of the user's is touched: `~/.pulumi`, the kubeconfig and the stack files of the checkout stay as they are.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from sandbox.cluster import CONTEXT, Cluster
+from sandbox.tools import Toolbox, load
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout: the program is the one that a user would run."""
+
+CRDS = ROOT / "crds"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A cluster and the state of the stacks on it, in one directory.
+
+    Attributes:
+        directory: everything the sandbox makes; removed by `make down`.
+        toolbox: the pinned tools.
+    """
+
+    directory: Path
+    toolbox: Toolbox
+
+    @property
+    def cluster(self) -> Cluster:
+        """The embedded cluster."""
+        return Cluster(self.directory / "cluster", self.toolbox)
+
+    def environment(self) -> dict[str, str]:
+        """What `pulumi` finds in its environment; prepares what it points at."""
+        home, state = self.directory / "pulumi", self.directory / "state"
+        state.mkdir(parents=True, exist_ok=True)
+        self.toolbox.link_plugins(home)
+        passphrase = self.directory / "passphrase"
+        if not passphrase.exists():
+            passphrase.touch(mode=0o600)
+            passphrase.write_text(secrets.token_urlsafe(32))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+        return {
+            **kept,
+            **tool_path(self.toolbox),
+            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "PULUMI_HOME": str(home),
+            "PULUMI_BACKEND_URL": state.as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            "PULUMI_ERROR_OUTPUT_STRING": "1",
+            **crds_environment(self.toolbox, CONTEXT),
+        }
+
+    def config_file(self, program: Path, stack: str) -> Path:
+        """The stack's configuration, with the encryption salt that Pulumi would write into the checkout's file."""
+        project = str(yaml.safe_load((program / "Pulumi.yaml").read_text())["name"])
+        folder = self.directory / "stacks" / project
+        return folder / f"Pulumi.{stack}.yaml"
+
+    def prepare(self, program: Path, stack: str, config: str | None = None) -> Path:
+        """Create the stack if it is new, and lay its configuration out.
+
+        Args:
+            program: directory of the program, with its Pulumi.yaml.
+            stack: name of the stack.
+            config: text of the stack file; the program's own `Pulumi.<stack>.yaml` by default.
+
+        Returns:
+            The file for `--config-file`.
+        """
+        file = self.config_file(program, stack)
+        salt = file.with_suffix(".salt")
+        if not salt.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (file.parent / "Pulumi.yaml").write_text((program / "Pulumi.yaml").read_text())
+            file.unlink(missing_ok=True)
+            self._run(["stack", "init", stack, "--no-select"], file.parent, capture=True)
+            salt.write_text(yaml.safe_load(file.read_text())["encryptionsalt"])
+        own = program / file.name
+        text = config if config is not None else own.read_text() if own.exists() else ""
+        file.write_text(f"{text.rstrip()}\nencryptionsalt: {salt.read_text()}\n".lstrip())
+        return file
+
+    def pulumi(
+        self,
+        command: Sequence[str],
+        stack: str,
+        *,
+        program: Path = ROOT,
+        config: str | None = None,
+        capture: bool = False,
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run one Pulumi command on a stack of this workspace.
+
+        Args:
+            command: such as `["up", "--yes"]`.
+            stack: name of the stack, made if it is new.
+            program: directory of the program.
+            config: text of the stack file, where it is not the program's own.
+            capture: keep what it prints instead of showing it.
+        """
+        file = self.prepare(program, stack, config)
+        return self._run(
+            [*command, "--stack", stack, "--config-file", str(file)], program, capture=capture, check=False
+        )
+
+    def apply_crds(self, stack: str, *, again: bool = False, capture: bool = False) -> bool:
+        """Apply the cluster's CRDs where this release has not been applied yet.
+
+        Returns:
+            Whether they are there.
+        """
+        applied = self.directory / f"{stack}-{self.toolbox.crds.name}.applied"
+        if applied.exists() and not again:
+            return True
+        done = self.pulumi(["up", "--yes", "--skip-preview"], stack, program=CRDS, capture=capture)
+        if done.returncode == 0:
+            applied.touch()
+        return done.returncode == 0
+
+    def _run(
+        self, command: Sequence[str], directory: Path, *, capture: bool, check: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [
+                str(self.toolbox.binary("pulumi")),
+                *command,
+                "--non-interactive",
+                "--color",
+                "never" if capture else "auto",
+            ],
+            cwd=directory,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=capture,
+            text=True,
+            check=check,
+        )
+
+
+def tool_path(toolbox: Toolbox) -> dict[str, str]:
+    """PATH with this interpreter and the pinned tools first."""
+    return {"PATH": os.pathsep.join([str(Path(sys.executable).parent), str(toolbox.bin), os.environ.get("PATH", "")])}
+
+
+def crds_environment(toolbox: Toolbox, context: str) -> dict[str, str]:
+    """What the program in `crds/` reads."""
+    return {
+        "KUBERAY_CRDS": str(toolbox.crds),
+        "KUBERAY_VERSION": load()["kuberay-operator"].version,
+        "CRDS_CONTEXT": context,
+    }
