@@ -65,23 +65,25 @@ def _redis(settings: Settings) -> KeyValueStore | None:
 
 
 def _crds(stack: str, ray: RaySpec) -> pulumi.Output[str]:
-    """The release of the cluster's CRDs, once it is seen to be the operator's.
+    """The release of the cluster's CRDs, once it is seen to be the operator's."""
+    installed = pulumi.StackReference(stack).get_output("kuberay")
+    return installed.apply(lambda release: check_crds(release, stack, ray.kuberay_version))
+
+
+def check_crds(installed: str | None, stack: str, wanted: str) -> str:
+    """See that the CRDs of a stack are there and of the operator's release.
 
     Raises:
-        pulumi.RunError: (when the stack is read) there are none, or they are of another release.
+        pulumi.RunError: there are none, or they are of another release.
     """
-
-    def check(installed: str | None) -> str:
-        if installed is None:
-            raise pulumi.RunError(
-                f"the stack {stack} has no KubeRay CRDs: apply them with `make crds`, or name the stack that has them "
-                "in ml-platform:cluster.crdsStack"
-            )
-        if installed != ray.kuberay_version:
-            raise pulumi.RunError(
-                f"ml-platform:ray.kuberayVersion is {ray.kuberay_version}, but the CRDs of stack {stack} are of "
-                f"{installed}: apply the others with `make crds`"
-            )
-        return installed
-
-    return pulumi.StackReference(stack).get_output("kuberay").apply(check)
+    if installed is None:
+        raise pulumi.RunError(
+            f"the stack {stack} has no KubeRay CRDs: apply them with `make crds`, or name the stack that has them in "
+            "ml-platform:cluster.crdsStack"
+        )
+    if installed != wanted:
+        raise pulumi.RunError(
+            f"ml-platform:ray.kuberayVersion is {wanted}, but the CRDs of stack {stack} are of {installed}: "
+            "set it to that, or apply the others with `make crds`"
+        )
+    return installed

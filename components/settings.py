@@ -31,6 +31,7 @@ class Cluster(Spec):
     """
 
     kind: Literal["sandbox", "existing"] = "sandbox"
+    """`sandbox` or `existing`."""
     addons: tuple[Addon, ...] = ()
     """What the cluster already has; a subsystem that needs an absent one is refused."""
     crds_stack: str | None = None
@@ -40,12 +41,14 @@ class Cluster(Spec):
 class Images(Spec):
     """Every image of the platform by role, and where they are pulled from."""
 
-    registry: str | None = None
+    registry: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$")] | None = None
     """A mirror: replaces the registry host of every image, for clusters without a way to the originals."""
     ray: ImageRef = "rayproject/ray:2.60.0"
+    """Head, autoscaler and CPU workers."""
     ray_gpu: GpuImage = GpuImage(reference="ml-platform/ray-gpu:2.60.0-cuda11.4", cuda="11.4")
     """No published Ray image has CUDA 11.4, the last that a K80 runs, so this one is built from `images/`."""
     kuberay_operator: ImageRef = "quay.io/kuberay/operator:v1.6.2"
+    """The operator, never an image of Ray; its tag is `v` and `ray.kuberayVersion`."""
 
     def for_ray(self) -> RayImages:
         """The images of the Ray subsystem, from the mirror where one is set."""
@@ -67,25 +70,35 @@ class ExternalRedis(Spec):
     """A Redis-compatible store that is already there; its password lies in a Secret of the platform's namespace."""
 
     host: str
+    """DNS name or address."""
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 6379
+    """TCP port."""
     password_secret: DnsLabel
+    """Name of the Secret."""
     password_key: str = "password"  # noqa: S105 the name of a key
+    """Key within the Secret."""
 
 
 class Stores(Spec):
     """Data stores that the platform uses."""
 
     redis: ExternalRedis | None = None
+    """Where Ray keeps its state with `ray.gcsFaultTolerance`; it must not evict."""
 
 
 class Settings(Spec):
     """All that one environment decides."""
 
     cluster: Cluster = Cluster()
+    """Where the platform goes."""
     images: Images = Images()
+    """What runs there."""
     tenancy: TenancySpec = TenancySpec()
+    """The namespace and its bounds."""
     stores: Stores = Stores()
+    """Data stores that are already there."""
     ray: RaySpec = RaySpec()
+    """The Ray cluster."""
 
     @model_validator(mode="after")
     def _addons_present(self) -> "Settings":

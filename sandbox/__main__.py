@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from sandbox.cluster import CONTEXT, ClusterError
+from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.tools import Toolbox, ToolError, install
-from sandbox.workspace import CRDS, ROOT, Workspace, crds_environment, tool_path
+from sandbox.workspace import CRDS, PACKAGES, ROOT, Workspace, crds_environment, link_packages, tool_path
 
 POLICIES = ["--policy-pack", str(ROOT / "policies")]
 
@@ -86,12 +86,13 @@ def down(stack: str) -> int:
     if _existing(_stack_file(stack)):
         raise Refused(f"stack {stack} lives on a cluster of yours: `pulumi destroy --stack {stack}` removes it")
     directory = _directory()
-    if not directory.exists():
+    if directory.exists():
+        _step("cluster removed", _workspace(install()).cluster.down)
+        shutil.rmtree(directory)
+    else:
         print("sandbox: nothing to remove")
-        return 0
-    workspace = _workspace(install())
-    _step("cluster removed", workspace.cluster.down)
-    shutil.rmtree(directory)
+    if PACKAGES.is_symlink():
+        PACKAGES.unlink()
     return 0
 
 
@@ -141,7 +142,7 @@ def _directory() -> Path:
 
 
 def _workspace(toolbox: Toolbox) -> Workspace:
-    return Workspace(_directory(), toolbox)
+    return Workspace(_directory(), Cluster(_directory() / "cluster", toolbox))
 
 
 def _stack_file(stack: str) -> dict[str, Any]:
@@ -171,6 +172,7 @@ def _on_existing_cluster(command: list[str], stack: str, settings: dict[str, Any
             f"the context of the cluster, with `pulumi config set kubernetes:context NAME --stack {stack}`"
         )
     toolbox = install()
+    link_packages()
     environment = {**os.environ, **tool_path(toolbox), **crds_environment(toolbox, str(context))}
     pulumi = str(toolbox.binary("pulumi"))
     return subprocess.run([pulumi, *command, "--stack", stack], cwd=program, env=environment, check=False).returncode

@@ -3,13 +3,15 @@
 Nothing of the user's is touched: `~/.pulumi`, the kubeconfig and the stack files of the checkout stay as they are.
 """
 
+import json
 import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,27 +22,29 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout: the program is the one that a user would run."""
 
 CRDS = ROOT / "crds"
+PACKAGES = ROOT / ".venv"
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A cluster and the state of the stacks on it, in one directory.
+    """State of the stacks on an embedded cluster.
 
     Attributes:
-        directory: everything the sandbox makes; removed by `make down`.
-        toolbox: the pinned tools.
+        directory: everything that Pulumi keeps: home, state, passphrase, stack files.
+        cluster: where the stacks live.
     """
 
     directory: Path
-    toolbox: Toolbox
+    cluster: Cluster
 
     @property
-    def cluster(self) -> Cluster:
-        """The embedded cluster."""
-        return Cluster(self.directory / "cluster", self.toolbox)
+    def toolbox(self) -> Toolbox:
+        """The pinned tools, the cluster's own."""
+        return self.cluster.toolbox
 
     def environment(self) -> dict[str, str]:
         """What `pulumi` finds in its environment; prepares what it points at."""
+        link_packages()
         home, state = self.directory / "pulumi", self.directory / "state"
         state.mkdir(parents=True, exist_ok=True)
         self.toolbox.link_plugins(home)
@@ -99,6 +103,7 @@ class Workspace:
         program: Path = ROOT,
         config: str | None = None,
         capture: bool = False,
+        extra_env: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """Run one Pulumi command on a stack of this workspace.
 
@@ -108,11 +113,16 @@ class Workspace:
             program: directory of the program.
             config: text of the stack file, where it is not the program's own.
             capture: keep what it prints instead of showing it.
+            extra_env: overrides of the environment.
         """
         file = self.prepare(program, stack, config)
-        return self._run(
-            [*command, "--stack", stack, "--config-file", str(file)], program, capture=capture, check=False
-        )
+        full = [*command, "--stack", stack, "--config-file", str(file)]
+        return self._run(full, program, capture=capture, check=False, extra_env=extra_env)
+
+    def outputs(self, stack: str, *, program: Path = ROOT) -> dict[str, Any]:
+        """What a stack publishes."""
+        done = self._run(["stack", "output", "--json", "--stack", stack], program, capture=True)
+        return dict(json.loads(done.stdout))
 
     def apply_crds(self, stack: str, *, again: bool = False, capture: bool = False) -> bool:
         """Apply the cluster's CRDs where this release has not been applied yet.
@@ -129,23 +139,34 @@ class Workspace:
         return done.returncode == 0
 
     def _run(
-        self, command: Sequence[str], directory: Path, *, capture: bool, check: bool = True
+        self,
+        command: Sequence[str],
+        directory: Path,
+        *,
+        capture: bool,
+        check: bool = True,
+        extra_env: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
+        color = "never" if capture else "auto"
         return subprocess.run(
-            [
-                str(self.toolbox.binary("pulumi")),
-                *command,
-                "--non-interactive",
-                "--color",
-                "never" if capture else "auto",
-            ],
+            [str(self.toolbox.binary("pulumi")), *command, "--non-interactive", "--color", color],
             cwd=directory,
-            env=self.environment(),
+            env={**self.environment(), **(extra_env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=capture,
             text=True,
             check=check,
         )
+
+
+def link_packages() -> None:
+    """Make this interpreter's environment the checkout's `.venv`, where it has none of its own.
+
+    Pulumi starts a policy pack with the interpreter that `PulumiPolicy.yaml` names, and with no other.
+    """
+    if not PACKAGES.exists():
+        PACKAGES.unlink(missing_ok=True)
+        PACKAGES.symlink_to(sys.prefix)
 
 
 def tool_path(toolbox: Toolbox) -> dict[str, str]:

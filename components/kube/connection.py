@@ -79,4 +79,5 @@ def _contexts(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConnectionFailedError(f"the kubeconfig {path} cannot be read: {error}") from error
     entries = loaded.get("contexts") if isinstance(loaded, dict) else None
-    return [str(entry["name"]) for entry in entries or [] if isinstance(entry, dict) and "name" in entry]
+    listed = entries if isinstance(entries, list) else []
+    return [str(entry["name"]) for entry in listed if isinstance(entry, dict) and "name" in entry]

@@ -3,7 +3,7 @@
 The cluster is asked at the moment of failure only.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -38,7 +38,7 @@ def pods_hook(name: str, connection: Connection, namespace: str, owner: str, lab
     return pulumi.ErrorHook(name, explain)
 
 
-def explanation(owner: str, label: str, pods: list[Object], events: list[Object]) -> list[str]:
+def explanation(owner: str, label: str, pods: Sequence[Object], events: Sequence[Object]) -> list[str]:
     """Every pod that is not ready and why, and the warnings about `owner`, as sentences."""
     found = [*unready_pods(pods), *_warnings(events, owner)]
     if not any(pod["metadata"].get("labels", {}).get(label) == owner for pod in pods):
@@ -53,7 +53,7 @@ def _list(connection: Connection, namespace: str, kind: str) -> list[Object]:
     return list(answer["items"]) if answer else []
 
 
-def unready_pods(pods: list[Object]) -> Iterator[str]:
+def unready_pods(pods: Sequence[Object]) -> Iterator[str]:
     """One sentence for each pod that is not ready: pod, container, reason and message."""
     for pod in pods:
         status = pod.get("status", {})
@@ -76,7 +76,7 @@ def _reasons(status: Object, conditions: Mapping[str, Object]) -> Iterator[str]:
                 yield f"container {container['name']} {stopped['reason']}{message}"
 
 
-def _warnings(events: list[Object], owner: str) -> Iterator[str]:
+def _warnings(events: Sequence[Object], owner: str) -> Iterator[str]:
     """The newest warning of each reason about `owner`."""
     newest = {
         event.get("reason"): event.get("message")

@@ -5,7 +5,7 @@ in `Pulumi.<stack>.yaml` is an error with its path and never a silent default.
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -22,13 +22,13 @@ class Spec(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         validate_default=True,
-        hide_input_in_errors=False,
+        use_attribute_docstrings=True,
     )
 
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _IMAGE = re.compile(
-    r"(?P<name>[a-z0-9]+(?:[._-][a-z0-9]+)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
+    r"(?P<name>[a-z0-9]+(?:[._-][a-z0-9]+)*(?::[0-9]+(?=/))?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
     r"(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>sha256:[a-f0-9]{64}))?"
 )
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -99,7 +99,9 @@ class Compute(Spec):
     """Cores and memory of one container."""
 
     cpu: Quantity
+    """Cores, such as `500m` or `2`."""
     memory: Quantity
+    """Bytes, such as `512Mi` or `4Gi`."""
 
     @model_validator(mode="after")
     def _positive(self) -> "Compute":
@@ -113,7 +115,9 @@ class Resources(Spec):
     """What a container is promised (`requests`) and the most it may use (`limits`)."""
 
     requests: Compute
+    """What the scheduler sets aside."""
     limits: Compute
+    """The most the container may use."""
 
     @model_validator(mode="after")
     def _requests_within_limits(self) -> "Resources":
@@ -128,6 +132,10 @@ class Toleration(Spec):
     """A taint that a pod accepts (core/v1 Toleration)."""
 
     key: LabelKey
-    operator: Annotated[str, Field(pattern="^(Exists|Equal)$")] = "Exists"
+    """Key of the taint."""
+    operator: Literal["Exists", "Equal"] = "Exists"
+    """`Exists` accepts any value, `Equal` only `value`."""
     value: LabelValue = ""
-    effect: Annotated[str, Field(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$")] = "NoSchedule"
+    """Value of the taint, with `Equal`."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+    """Effect of the taint."""

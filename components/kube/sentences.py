@@ -16,7 +16,16 @@ def sentences(error: ValidationError, model: type[BaseModel], prefix: str) -> li
         model: the model that was validated; it tells which keys are allowed.
         prefix: what stands before every key, such as `ml-platform:`.
     """
-    return [_sentence(detail, model, prefix) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    return [_sentence(detail, model, prefix) for detail in details if not _follows(detail, details)]
+
+
+def _follows(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Whether an error is but the consequence of another: a list whose items are all wrong counts as empty."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in details
+    )
 
 
 def _sentence(detail: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
@@ -28,19 +37,21 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
             allowed = _allowed_keys(model, path[:-1])
             near = difflib.get_close_matches(str(path[-1]), allowed, n=1)
             hint = f"did you mean '{near[0]}'? " if near else ""
-            return f"{key}: is not a known key; {hint}allowed here: {', '.join(allowed) or 'nothing'}"
+            said = f"is not a known key; {hint}allowed here: {', '.join(allowed) or 'nothing'}"
         case "missing":
-            return f"{key}: is missing and has no default"
+            said = "is missing and has no default"
         case "model_type" | "dict_type":
-            allowed = _allowed_keys(model, path)
-            return f"{key}: must be a map of keys{found}; allowed here: {', '.join(allowed)}"
+            said = f"must be a map of keys{found}; allowed here: {', '.join(_allowed_keys(model, path))}"
+        case "too_short":
+            said = f"must have at least {detail['ctx']['min_length']} entry"
         case "tuple_type" | "list_type":
-            return f"{key}: must be a list{found}"
+            said = f"must be a list{found}"
         case "value_error":
-            return f"{key}: {detail['ctx']['error']!s}{found}"
+            said = f"{detail['ctx']['error']}{found}"
         case _:
             message = detail["msg"].replace("Input should be", "must be")
-            return f"{key}: {message[0].lower()}{message[1:]}{found}"
+            said = f"{message[0].lower()}{message[1:]}{found}"
+    return f"{key}: {said}"
 
 
 def _key(path: Sequence[int | str]) -> str:

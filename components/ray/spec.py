@@ -37,15 +37,20 @@ class GpuImage(Spec):
     """The image of GPU workers; `cuda` says what is inside where the tag does not."""
 
     reference: ImageRef
+    """The image."""
     cuda: CudaVersion
+    """Its CUDA release, such as `11.4`; `none` for an image without CUDA (GPUs are counted, not used)."""
 
 
 class RayImages(Spec):
     """The images that this subsystem runs, by role."""
 
     ray: ImageRef
+    """Head, autoscaler and CPU workers."""
     ray_gpu: GpuImage
+    """GPU workers."""
     kuberay_operator: ImageRef
+    """The operator, never an image of Ray."""
 
 
 class Gpu(Spec):
@@ -56,8 +61,11 @@ class Gpu(Spec):
     """
 
     model: LabelValue
+    """Value of the node label `nvidia.com/gpu.product`, such as `Tesla-K80`."""
     count: PositiveCount = 1
+    """GPUs of one worker."""
     runtime_class: DnsLabel | None = None
+    """RuntimeClass of the pods, where the cluster needs one (`nvidia`)."""
 
 
 def _shared_memory_fits(shared_memory: str, resources: Resources) -> None:
@@ -72,26 +80,36 @@ class Scaling(Spec):
     """What the autoscaler last wrote into a worker group; an update hands it back unchanged."""
 
     replicas: Count
+    """Workers asked for."""
     scale_strategy: dict[str, Any] = Field(default_factory=dict)
+    """Which workers are to go, as KubeRay's `scaleStrategy` holds it."""
 
 
 class WorkerGroup(Spec):
     """Workers of one shape. The autoscaler owns how many there are, always within the two bounds."""
 
     name: DnsLabel
+    """Name of the group, unique in the cluster."""
     min_replicas: Count = 1
+    """The fewest workers."""
     max_replicas: PositiveCount = 5
+    """The most workers; the quota is held against this."""
     initial_replicas: Count | None = None
     """How many workers the group starts with; `minReplicas` when absent. Read once, when the cluster is created."""
     resources: Resources = Resources(requests=Compute(cpu="1", memory="4Gi"), limits=Compute(cpu="1", memory="4Gi"))
+    """Size of one worker; the CPU limit is also the number of CPUs that Ray hands out."""
     shared_memory: Quantity = "1Gi"
     """Size of the object store in /dev/shm; it counts as memory of the container."""
     ephemeral_storage: Quantity = "10Gi"
+    """Disk for logs and spilled objects; a pod that takes more is evicted."""
     gpu: Gpu | None = None
+    """Makes this a group of GPU workers."""
     node_selector: Labels = Field(default_factory=dict)
+    """Labels that a node must have."""
     tolerations: tuple[Toleration, ...] = ()
+    """Taints that the workers accept."""
     idle_timeout_seconds: Seconds | None = None
-    """Overrides the autoscaler's own."""
+    """Seconds without work after which a worker is removed; the autoscaler's own when absent."""
 
     def replicas(self, now: Scaling | None) -> int:
         """How many workers to ask for: what the autoscaler has now, within the bounds; at first, the initial number."""
@@ -118,10 +136,15 @@ class Head(Spec):
     """The head: control only, no tasks of users run on it (`num-cpus: 0`)."""
 
     resources: Resources = Resources(requests=Compute(cpu="1", memory="4Gi"), limits=Compute(cpu="2", memory="8Gi"))
+    """Size of the head's Ray container; the autoscaler comes on top."""
     shared_memory: Quantity = "1Gi"
+    """Size of the object store in /dev/shm; it counts as memory of the container."""
     ephemeral_storage: Quantity = "10Gi"
+    """Disk for logs and spilled objects; a pod that takes more is evicted."""
     node_selector: Labels = Field(default_factory=dict)
+    """Labels that the node must have."""
     tolerations: tuple[Toleration, ...] = ()
+    """Taints that the head accepts."""
 
     @model_validator(mode="after")
     def _bounds(self) -> "Head":
@@ -133,35 +156,45 @@ class Autoscaler(Spec):
     """The in-tree autoscaler, a container of the head pod."""
 
     idle_timeout_seconds: Seconds = 60
+    """Seconds without work after which a worker is removed."""
     upscaling_mode: Literal["Default", "Conservative", "Aggressive"] = "Default"
+    """How fast workers are added; `Conservative` adds at most as many as there are."""
     resources: Resources = Resources(
         requests=Compute(cpu="200m", memory="512Mi"), limits=Compute(cpu="500m", memory="512Mi")
     )
+    """Size of the autoscaler's container."""
 
 
 class Operator(Spec):
     """The KubeRay operator: `managed` (created here, watching this namespace only) or `existing` (already there)."""
 
     mode: Literal["managed", "existing"] = "managed"
+    """`managed` creates the operator, `existing` relies on one that watches the namespace already."""
     resources: Resources = Resources(
         requests=Compute(cpu="100m", memory="512Mi"), limits=Compute(cpu="500m", memory="512Mi")
     )
+    """Size of the operator; 500 Ray pods need about 500 MB (config/manager/manager.yaml)."""
 
 
 class RaySpec(Spec):
     """One RayCluster and the operator that runs it."""
 
     cluster_name: Annotated[DnsLabel, AfterValidator(_cluster_name)] = "ray-cluster"
+    """Name of the RayCluster; KubeRay derives others from it (`ray-cluster-head-svc`)."""
     version: Version = "2.60.0"
     """The release of Ray inside the images; KubeRay checks features against it."""
     kuberay_version: Version = "1.6.2"
     """The release of KubeRay: its operator image and its CRDs are of this one release."""
     operator: Operator = Operator()
+    """Who runs the cluster."""
     head: Head = Head()
+    """The head pod."""
     worker_groups: Annotated[tuple[WorkerGroup, ...], Field(min_length=1)] = (
         WorkerGroup(name="cpu", min_replicas=1, max_replicas=5, initial_replicas=2),
     )
+    """Groups of workers, each with a name and a shape of its own."""
     autoscaler: Autoscaler = Autoscaler()
+    """Adds and removes workers within each group's bounds."""
     authentication: Literal["token", "disabled"] = "token"
     """`disabled` leaves the dashboard and the job API, which run anyone's code, open to whoever reaches them."""
     gcs_fault_tolerance: bool = False
@@ -169,6 +202,7 @@ class RaySpec(Spec):
     upgrade_strategy: Literal["Recreate", "None"] = "Recreate"
     """What a change of a pod template does: all pods are replaced, or nothing until someone deletes them."""
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
+    """When a node pulls an image again."""
     pre_pull_images: bool = False
     """Pulls the images on every node before pods need them (the reports lost 90 minutes to a pull)."""
     ready_timeout_seconds: Seconds = 900

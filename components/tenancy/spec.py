@@ -12,13 +12,21 @@ class Quota(Spec):
     """The hard bounds of the namespace: everything its workloads may ask for together."""
 
     requests_cpu: Quantity = "88"
+    """Sum of CPU requests, in cores."""
     requests_memory: Quantity = "640Gi"
+    """Sum of memory requests."""
     limits_cpu: Quantity = "200"
+    """Sum of CPU limits, in cores; the reports raised theirs from 160 to 200 by hand."""
     limits_memory: Quantity = "720Gi"
+    """Sum of memory limits."""
     gpus: Count = 16
+    """GPUs, `requests.nvidia.com/gpu`."""
     pods: Count = 120
+    """Pods that have not ended."""
     persistent_volume_claims: Count = 40
+    """Claims for storage."""
     requests_storage: Quantity = "1Ti"
+    """Sum of all claimed storage."""
 
     @model_validator(mode="after")
     def _requests_within_limits(self) -> "Quota":
@@ -35,23 +43,31 @@ class ContainerDefaults(Resources):
     """What a container gets that asks for nothing, so that the quota never refuses it for that reason."""
 
     requests: Compute = Compute(cpu="100m", memory="128Mi")
+    """What the scheduler sets aside."""
     limits: Compute = Compute(cpu="500m", memory="512Mi")
+    """The most the container may use."""
 
 
 class PriorityClass(Spec):
-    """Who is scheduled first, and who is evicted last; `value` as in scheduling.k8s.io/v1."""
+    """Who is scheduled first, and who is evicted last."""
 
     name: DnsLabel
+    """The role; the PriorityClass is named `<namespace>-<role>`."""
     value: Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+    """Priority as in scheduling.k8s.io/v1: the higher goes first."""
     description: str
+    """Who should use it."""
 
 
 class TenancySpec(Spec):
     """The namespace of one platform."""
 
     namespace: DnsLabel = "data-platform"
+    """Where everything lives; two platforms on one cluster have two."""
     quota: Quota = Quota()
+    """The hard bounds; the policy `quota-covers-demand` holds worst-case demand against them."""
     container_defaults: ContainerDefaults = ContainerDefaults()
+    """Requests and limits of containers that state none."""
     priority_classes: tuple[PriorityClass, ...] = (
         PriorityClass(
             name="control", value=300_000, description="Heads, operators and stores: losing one stops others."
@@ -59,6 +75,7 @@ class TenancySpec(Spec):
         PriorityClass(name="serving", value=200_000, description="Answers requests of users: models and features."),
         PriorityClass(name="batch", value=100_000, description="Training and other work that can be done again."),
     )
+    """The roles `control` and `batch` must be there: Ray's pods use them."""
     service_accounts: tuple[DnsLabel, ...] = ("jobs",)
     """Identities for workloads of other teams; none of them mounts a token."""
     pod_security: Literal["baseline", "restricted"] = "baseline"
@@ -69,6 +86,9 @@ class TenancySpec(Spec):
     @model_validator(mode="after")
     def _unique_names(self) -> "TenancySpec":
         names = [priority.name for priority in self.priority_classes]
+        for name in ("control", "batch"):
+            if name not in names:
+                raise ValueError(f"priorityClasses must have an entry named '{name}': Ray's pods use it")
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"priorityClasses has two entries named '{name}': names must be unique")

@@ -1,0 +1,1 @@
+"""The policy pack: what nobody may deploy, judged on the resources and not on the intent."""

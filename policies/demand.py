@@ -1,0 +1,149 @@
+"""The demand model: what the workloads of a stack may come to ask of their namespace, at maximum scale."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from policies import pods, quantity
+from policies.podsize import Amounts, pod_size
+from policies.surroundings import Surroundings, proxy
+from policies.view import Malformed, Node, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from policies.decode import Plain
+    from policies.pods import PodTemplate
+
+_PROXY_ANNOTATIONS: Final = {
+    "sidecar.istio.io/proxyCPU": ("requests", "cpu"),
+    "sidecar.istio.io/proxyMemory": ("requests", "memory"),
+    "sidecar.istio.io/proxyCPULimit": ("limits", "cpu"),
+    "sidecar.istio.io/proxyMemoryLimit": ("limits", "memory"),
+}
+_SCALABLE: Final = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
+WORKLOADS: Final = pods.KINDS | {("", "PersistentVolumeClaim")}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One contribution: `copies` times `each`, of an object or of one role in it.
+
+    `unbounded` says why there is no largest number of copies; `template` is None for what is no pod.
+    """
+
+    resource: Resource
+    role: str
+    copies: int
+    each: Amounts
+    unstated: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    template: PodTemplate | None = None
+    unbounded: str = ""
+
+    @property
+    def who(self) -> str:
+        """The object, and the role in it where it has several."""
+        return f"{self.resource.identity} {self.role}".strip()
+
+    def of(self, key: str) -> Fraction:
+        """The share of one amount."""
+        return self.copies * self.each.get(key, Fraction(0))
+
+
+def shares(resource: Resource, around: Surroundings) -> Iterator[Share]:
+    """Everything that a workload or claim may come to count. Raises `Unreadable` where it cannot be told."""
+    spec = resource.body.get("spec")
+    if resource.kind == "PersistentVolumeClaim":
+        yield Share(resource, "", 1, _claim(spec))
+        return
+    replicas = _replicas(resource, spec, around)
+    for template in pods.templates(resource):
+        size = pod_size(template, around.defaults, _sidecar(template, around))
+        copies = replicas * template.copies()
+        reason = _unbounded(resource, spec, template, copies)
+        each = size.amounts | {"pods": Fraction(1)}
+        yield Share(resource, template.role, copies, each, size.unstated, template, reason)
+        for volume in template.spec.get("volumes").items():
+            claim = volume.get("ephemeral", "volumeClaimTemplate", "spec")
+            if claim.exists():
+                yield Share(resource, f"volume {volume.get('name').shown()}", copies, _claim(claim))
+    for claim in spec.get("volumeClaimTemplates").items():
+        name = claim.get("metadata", "name").shown()
+        yield Share(resource, f"claim {name}", replicas, _claim(claim.get("spec")))
+
+
+def _replicas(resource: Resource, spec: Node, around: Surroundings) -> int:
+    if resource.kind == "CronJob":
+        return 0 if spec.get("suspend").flag() else _job_pods(spec.get("jobTemplate", "spec"))
+    if resource.kind == "Job":
+        return _job_pods(spec)
+    if resource.kind == "DaemonSet":
+        return around.nodes + _surge(spec.get("updateStrategy"), around.nodes, "0")
+    if resource.kind not in _SCALABLE:
+        return 1
+    scaled = around.maxima.get((resource.namespace, resource.kind, resource.name))
+    replicas = spec.get("replicas").integer(1) if scaled is None else scaled
+    return replicas + _surge(spec.get("strategy"), replicas, "25%" if resource.kind == "Deployment" else "0")
+
+
+def _job_pods(spec: Node) -> int:
+    if spec.get("suspend").flag():
+        return 0
+    parallelism = spec.get("parallelism").integer(1)
+    return min(parallelism, spec.get("completions").integer(parallelism))
+
+
+def _surge(strategy: Node, replicas: int, default: str) -> int:
+    """Pods above `replicas` during a rollout; Kubernetes rounds a percentage up."""
+    if replicas == 0 or strategy.get("type").text("RollingUpdate") != "RollingUpdate":
+        return 0
+    node = strategy.get("rollingUpdate", "maxSurge")
+    raw = str(node.scalar() if node.exists() else default)
+    if not re.fullmatch(r"[0-9]{1,9}%?", raw):
+        raise Malformed(node.path, 'expected a whole number or a percentage such as "25%"')
+    return -(-replicas * int(raw[:-1]) // 100) if raw.endswith("%") else int(raw)
+
+
+def _unbounded(resource: Resource, spec: Node, template: PodTemplate, copies: int) -> str:
+    if not copies:
+        return ""
+    if resource.kind == "RayCronJob":  # v1.6.2 apis/ray/v1/raycronjob_types.go: no concurrencyPolicy
+        never = spec.get("suspend").flag()
+        return "" if never else "a RayCronJob starts runs without waiting for earlier ones"
+    if resource.kind == "CronJob" and spec.get("concurrencyPolicy").text("Allow") == "Allow":
+        return "concurrencyPolicy Allow lets runs pile up; use Forbid"
+    if copies >= pods.UNLIMITED and template.role.startswith("worker group"):
+        return "maxReplicas is absent, which KubeRay reads as 2147483647"
+    return ""
+
+
+def _claim(spec: Node) -> Amounts:
+    storage = quantity.read(spec.get("resources", "requests", "storage")) or Fraction(0)
+    amounts = {"persistentvolumeclaims": Fraction(1), "requests.storage": storage}
+    storage_class = spec.get("storageClassName").text()
+    if storage_class:
+        prefix = f"{storage_class}.storageclass.storage.k8s.io"
+        amounts |= {f"{prefix}/{key}": amount for key, amount in amounts.items()}
+    return amounts
+
+
+def _sidecar(template: PodTemplate, around: Surroundings) -> Node | None:
+    """The proxy that Istio adds to a pod, sized by the pod's annotations or by the mesh.
+
+    One annotation of the four, and the mesh's sizes no longer apply; a pod's label is stronger than its annotation.
+    Source: istio manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
+    """
+    key = "sidecar.istio.io/inject"
+    asked = template.label(key).text() or template.annotation(key).text()
+    injected = around.injection == "enabled" or (not around.injection and asked == "true")
+    if not injected or asked == "false" or template.spec.get("hostNetwork").flag():
+        return None
+    sizes: dict[str, dict[str, Plain]] = {"requests": {}, "limits": {}}
+    for name, (part, unit) in _PROXY_ANNOTATIONS.items():
+        annotation = template.annotation(name)
+        if annotation.exists():
+            sizes[part][unit] = annotation.scalar()
+    return proxy(sizes["requests"], sizes["limits"]) if any(sizes.values()) else around.proxy

@@ -1,0 +1,62 @@
+"""What a rule is made of: its settings, what it finds, and how it is entered in the pack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from policies.view import Resource, Unreadable
+
+Level = Literal["mandatory", "advisory", "disabled"]
+
+
+class RuleSettings(BaseModel):
+    """What a stack's configuration may change about a rule; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A violation, as people need it: which object, where in it, what was found, what is allowed, how to fix it."""
+
+    resource: Resource
+    path: str
+    found: str
+    allowed: str
+    fix: str
+
+    @property
+    def message(self) -> str:
+        """One sentence per part."""
+        where = f"{self.resource.identity} {self.path}".strip()
+        return f"{where}: {self.found}. Allowed: {self.allowed}. Fix: {self.fix}."
+
+
+Results = Iterator[Finding | Unreadable]
+"""What `find` yields. A stack rule yields, not raises, what it could not read, so that it goes on with the rest."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. `kinds` are (API group, kind) pairs: of nothing else is a body decoded for it.
+
+    `find` is a pure function of a `Resource` (scope "resource") or a `Stack` (scope "stack") and its settings.
+    """
+
+    name: str
+    scope: Literal["resource", "stack"]
+    kinds: frozenset[tuple[str, str]]
+    settings: type[RuleSettings]
+    find: Callable[[Any, Any], Results]
+    doc: str | None
+    """The docstring of the rule's file."""
+
+    @property
+    def description(self) -> str:
+        """The first sentence of the docstring: what holds where the rule is kept."""
+        return (self.doc or "").strip().split("\n\n")[0].replace("\n", " ")

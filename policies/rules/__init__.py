@@ -1,0 +1,1 @@
+"""One folder per family, one file per rule."""

@@ -1,0 +1,1 @@
+"""GPU: images, drivers and boards that have to fit together."""

@@ -1,0 +1,105 @@
+"""What surrounds the pods of a namespace and changes what they come to: mesh, defaults, autoscalers, nodes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from policies.podsize import Defaults, limit_range_defaults
+from policies.rule import RuleSettings
+from policies.view import Node, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from policies.decode import Plain
+
+KINDS: Final = frozenset(
+    {
+        ("", "Namespace"),
+        ("", "LimitRange"),
+        ("autoscaling", "HorizontalPodAutoscaler"),
+        ("keda.sh", "ScaledObject"),
+    }
+)
+Target = tuple[str, str, str]
+"""Namespace, kind and name of what an autoscaler scales."""
+
+
+class Compute(RuleSettings):
+    """CPU and memory, as quantities."""
+
+    cpu: str
+    memory: str
+
+
+class ProxySize(RuleSettings):
+    """What the mesh's proxy asks for: istio manifests/charts/istio-control/istio-discovery/values.yaml."""
+
+    requests: Compute = Compute(cpu="100m", memory="128Mi")
+    limits: Compute = Compute(cpu="2", memory="1Gi")
+
+    def container(self) -> Node:
+        """The container that the mesh adds to a pod."""
+        return proxy(self.requests.model_dump(), self.limits.model_dump())
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Those of one namespace."""
+
+    nodes: int
+    proxy: Node
+    injection: str = ""
+    """`enabled`, `disabled`, or empty where the namespace does not say or is not known."""
+    defaults: Defaults = field(default_factory=Defaults)
+    maxima: Mapping[Target, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Collects the surroundings of every namespace, object by object; `injection` starts with what is known."""
+
+    nodes: int
+    proxy: Node
+    injection: dict[str, str]
+    defaults: defaultdict[str, Defaults] = field(default_factory=lambda: defaultdict(Defaults))
+    maxima: dict[Target, int] = field(default_factory=dict)
+
+    def add(self, resource: Resource) -> None:
+        """Take in one object, if it is of a kind that surrounds pods. Raises `Unreadable` as every read does."""
+        spec = resource.body.get("spec")
+        match resource.group, resource.kind:
+            case "", "Namespace":
+                known = self.injection.get(resource.name, "")
+                self.injection[resource.name] = _injection(resource) or known
+            case "", "LimitRange":
+                new, old = limit_range_defaults(spec), self.defaults[resource.namespace]
+                self.defaults[resource.namespace] = Defaults(old.requests | new.requests, old.limits | new.limits)
+            case "autoscaling", "HorizontalPodAutoscaler":
+                self._scale(resource, spec.get("maxReplicas").integer(1))
+            case "keda.sh", "ScaledObject":
+                self._scale(resource, spec.get("maxReplicaCount").integer(100))
+
+    def around(self, namespace: str) -> Surroundings:
+        """What the objects so far do to one namespace."""
+        injection = self.injection.get(namespace, "")
+        return Surroundings(self.nodes, self.proxy, injection, self.defaults[namespace], self.maxima)
+
+    def _scale(self, resource: Resource, maximum: int) -> None:
+        target = resource.body.get("spec", "scaleTargetRef")
+        # KEDA reads an absent kind as Deployment.
+        self.maxima[resource.namespace, target.get("kind").text("Deployment"), target.get("name").text()] = maximum
+
+
+def proxy(requests: Mapping[str, Plain], limits: Mapping[str, Plain]) -> Node:
+    """A container of the mesh's proxy with the given sizes."""
+    sizes: dict[str, Plain] = {"requests": {**requests}, "limits": {**limits}}
+    return Node({"name": "istio-proxy", "resources": sizes}, "(istio-proxy)")
+
+
+def _injection(namespace: Resource) -> str:
+    labels = namespace.body.get("metadata", "labels")
+    said = labels.get("istio-injection").text()
+    return said or ("enabled" if labels.get("istio.io/rev").exists() else "")

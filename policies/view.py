@@ -1,0 +1,205 @@
+"""What a rule sees: a Kubernetes object as plain values, and a cursor that reads them without surprises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from policies.decode import UNKNOWN, Plain, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Unreadable(Exception):  # noqa: N818 - it is a result of a rule as much as an error
+    """A rule could not read what it must judge; `urn` is the resource where several are judged together."""
+
+    def __init__(self, path: str, reason: str, urn: str = "") -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.urn = urn
+
+    def at(self, resource: Resource) -> Unreadable:
+        """The same, told of a resource by name: a stack rule reads many."""
+        return type(self)(f"{resource.identity} {self.path}", self.reason, resource.urn)
+
+
+class Undecided(Unreadable):
+    """The value is not known yet."""
+
+    def __init__(self, path: str, reason: str = "not known yet", urn: str = "") -> None:
+        super().__init__(path, reason, urn)
+
+
+class Malformed(Unreadable):
+    """The value has another shape than Kubernetes gives the field; `reason` says which was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and its path. Reading an unknown raises `Undecided`, reading a wrong shape `Malformed`."""
+
+    raw: Plain
+    path: str = ""
+    secret: bool = False
+
+    def get(self, *keys: str) -> Node:
+        """The value under the keys; an absent one is a node that holds None."""
+        node = self
+        for key in keys:
+            child = node.mapping().get(key)
+            node = child if child is not None else Node(None, node.child_path(key), node.secret)
+        return node
+
+    def mapping(self) -> dict[str, Node]:
+        """The children of an object by key; nothing where it is absent."""
+        raw, secret = self._known()
+        if raw is None:
+            return {}
+        if not isinstance(raw, dict):
+            raise Malformed(self.path, "expected an object")
+        return {key: Node(value, self.child_path(key), secret) for key, value in raw.items()}
+
+    def items(self) -> list[Node]:
+        """The elements of a list; nothing where it is absent."""
+        raw, secret = self._known()
+        if raw is None:
+            return []
+        if not isinstance(raw, list):
+            raise Malformed(self.path, "expected a list")
+        return [Node(value, f"{self.path}[{index}]", secret) for index, value in enumerate(raw)]
+
+    def text(self, default: str = "") -> str:
+        """A string; `default` where it is absent."""
+        raw, _ = self._known()
+        if raw is None:
+            return default
+        if not isinstance(raw, str):
+            raise Malformed(self.path, "expected a string")
+        return raw
+
+    def integer(self, default: int) -> int:
+        """A whole number of zero or more; `default` where it is absent."""
+        raw, _ = self._known()
+        if raw is None:
+            return default
+        if isinstance(raw, bool) or not isinstance(raw, int) or raw < 0:
+            raise Malformed(self.path, "expected a whole number of zero or more")
+        return raw
+
+    def flag(self) -> bool:
+        """A boolean; false where it is absent."""
+        raw, _ = self._known()
+        if raw is None:
+            return False
+        if not isinstance(raw, bool):
+            raise Malformed(self.path, "expected true or false")
+        return raw
+
+    def scalar(self) -> str | int | float | None:
+        """A string or a number, for fields that Kubernetes reads from either."""
+        raw, _ = self._known()
+        if isinstance(raw, bool) or not isinstance(raw, str | int | float | None):
+            raise Malformed(self.path, "expected a string or a number")
+        return raw
+
+    def exists(self) -> bool:
+        """Whether the field is there at all."""
+        return self._known()[0] is not None
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the value stands inside a secret."""
+        return self._known()[1]
+
+    def shown(self) -> str:
+        """The value for a message; a secret is never shown."""
+        raw, secret = self._known()
+        return "[secret]" if secret else str(raw)
+
+    def _known(self) -> tuple[Plain, bool]:
+        raw, secret = self.raw, self.secret
+        while isinstance(raw, Secret):
+            raw, secret = raw.reveal(), True
+        if raw is UNKNOWN:
+            raise Undecided(self.path)
+        return raw, secret
+
+    def child_path(self, key: str) -> str:
+        """The path of a child, quoted where the key itself has dots or slashes."""
+        if "." in key or "/" in key:
+            return f'{self.path}["{key}"]'
+        return f"{self.path}.{key}" if self.path else key
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the program asked of the engine for this resource."""
+
+    protect: bool = False
+    ignore_changes: tuple[str, ...] = ()
+    create_timeout_seconds: float = 0
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One Kubernetes object; an element of a `...List` is one of its own and shares the list's URN."""
+
+    urn: str
+    token: str
+    body: Node
+    logical_name: str = ""
+    parent: str = ""
+    dependencies: tuple[str, ...] = ()
+    options: Options = field(default_factory=Options)
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return group_of(self.body.get("apiVersion").text())
+
+    @property
+    def kind(self) -> str:
+        """The kind that the body states; the type token is another for patches and custom resources."""
+        return self.body.get("kind").text()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace; `default` where the object does not say, as the API server reads it."""
+        return self.body.get("metadata", "namespace").text("default")
+
+    @property
+    def name(self) -> str:
+        """The object's name, or the one in the program while the engine has not chosen one."""
+        return self._told("metadata", "name") or self.logical_name
+
+    @property
+    def identity(self) -> str:
+        """How people and exceptions name it: `Kind/namespace/name`, without a namespace where it has none."""
+        namespace = self._told("metadata", "namespace")
+        return "/".join(part for part in (self._told("kind") or "?", namespace, self.name) if part)
+
+    def _told(self, *keys: str) -> str:
+        """A text of the body that may be quoted; empty where it is absent, unknown, secret or malformed."""
+        try:
+            node = self.body.get(*keys)
+            return "" if node.hidden else node.text()
+        except Unreadable:
+            return ""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All objects that any rule reads, as they are at the end of a preview or an update."""
+
+    resources: tuple[Resource, ...]
+
+    def of(self, group: str, *kinds: str) -> Iterator[Resource]:
+        """Those of one API group and of these kinds, in the engine's order."""
+        return (each for each in self.resources if each.kind in kinds and each.group == group)
+
+
+def group_of(api_version: str) -> str:
+    """The group in an `apiVersion`: `apps` of `apps/v1`, nothing of `v1`."""
+    return api_version.rpartition("/")[0]

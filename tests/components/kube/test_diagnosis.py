@@ -1,0 +1,69 @@
+"""The sentences of a failed wait."""
+
+from typing import Any
+
+from components.kube.diagnosis import explanation
+
+LABEL = "ray.io/cluster"
+
+
+def pod(name: str, **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": {LABEL: "ray"}}, "status": status}
+
+
+READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+
+
+def test_a_pod_that_finds_no_node_is_named_with_the_schedulers_words() -> None:
+    pending = pod(
+        "ray-gpu",
+        phase="Pending",
+        conditions=[
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/4 nodes are available"}
+        ],
+    )
+    assert explanation("ray", LABEL, [pending, pod("ray-head", **READY)], []) == [
+        "pod ray-gpu: Unschedulable: 0/4 nodes are available"
+    ]
+
+
+def test_a_container_that_cannot_start_is_named_with_its_reason() -> None:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    pulling = pod("ray-head", phase="Pending", containerStatuses=[{"name": "ray-head", "state": waiting}])
+    assert explanation("ray", LABEL, [pulling], []) == [
+        "pod ray-head: container ray-head ImagePullBackOff: no such image"
+    ]
+
+
+def test_an_init_container_and_an_ended_one_are_named_too() -> None:
+    ended = {"terminated": {"reason": "Error"}}
+    done = {"terminated": {"reason": "Completed"}}
+    failing = pod(
+        "w",
+        initContainerStatuses=[{"name": "wait-gcs-ready", "state": ended}, {"name": "first", "state": done}],
+    )
+    assert explanation("ray", LABEL, [failing], []) == ["pod w: container wait-gcs-ready Error"]
+
+
+def test_warnings_about_the_owner_are_told_once_and_others_are_not() -> None:
+    def event(name: str, reason: str, message: str) -> dict[str, Any]:
+        return {"type": "Warning", "reason": reason, "message": message, "involvedObject": {"name": name}}
+
+    events = [
+        event("ray", "FailedToCreateWorkerPod", "old"),
+        event("ray", "FailedToCreateWorkerPod", "exceeded quota"),
+        event("other", "Failed", "not ours"),
+    ]
+    assert explanation("ray", LABEL, [pod("h", **READY)], events) == ["FailedToCreateWorkerPod: exceeded quota"]
+
+
+def test_no_pod_at_all_means_no_operator_or_no_quota() -> None:
+    assert explanation("ray", LABEL, [], []) == [
+        "no pod of ray exists: no operator is there that would create them, or the quota refuses them"
+    ]
+
+
+def test_an_owner_that_is_late_with_ready_pods_is_told_as_that() -> None:
+    assert explanation("ray", LABEL, [pod("h", **READY)], []) == [
+        "all pods of the namespace are ready, but ray does not say that it is"
+    ]

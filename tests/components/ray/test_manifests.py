@@ -1,0 +1,219 @@
+"""The RayCluster and its operator, held against KubeRay's own schema and constants."""
+
+from decimal import Decimal
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.kube.quantity import number
+from components.kube.wires import Endpoint, KeyValueStore, SecretRef
+from components.ray import manifests
+from components.ray.manifests import PORTS, Surroundings, live_scaling, ray_cluster
+from components.ray.spec import Gpu, GpuImage, RayImages, RaySpec, Scaling, WorkerGroup
+from sandbox.tools import Toolbox
+
+IMAGES = RayImages(
+    ray="rayproject/ray:2.60.0",
+    ray_gpu=GpuImage(reference="ml-platform/ray-gpu:2.60.0", cuda="11.4"),
+    kuberay_operator="quay.io/kuberay/operator:v1.6.2",
+)
+AROUND = Surroundings(
+    namespace="data-platform",
+    head_account="ray-head",
+    worker_account="ray-worker",
+    priority_classes={"control": "p-control", "batch": "p-batch"},
+)
+GPU_GROUP = WorkerGroup(name="gpu", max_replicas=2, gpu=Gpu(model="Tesla-K80", count=2, runtime_class="nvidia"))
+REDIS = KeyValueStore(Endpoint("redis", 6379, "redis://redis:6379"), SecretRef("redis-password", "password"))
+
+
+@pytest.fixture(scope="module")
+def schema(toolbox: Toolbox) -> dict[str, Any]:
+    """KubeRay's own schema of a RayCluster, with unknown keys refused as the API server's strict mode does."""
+    crd = yaml.load((toolbox.crds / "ray.io_rayclusters.yaml").read_text(), yaml.CSafeLoader)
+    version = next(version for version in crd["spec"]["versions"] if version["storage"])
+    return dict(strict(version["schema"]["openAPIV3Schema"]))
+
+
+def strict(node: Any) -> Any:
+    if isinstance(node, list):
+        return [strict(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    strictly = {key: strict(value) for key, value in node.items()}
+    if isinstance(node.get("properties"), dict) and "additionalProperties" not in node:
+        strictly["additionalProperties"] = bool(node.get("x-kubernetes-preserve-unknown-fields"))
+    if node.get("x-kubernetes-int-or-string"):
+        return {"type": ["integer", "string"]}
+    return strictly
+
+
+def check(manifest: dict[str, Any], schema: dict[str, Any]) -> None:
+    body = {key: value for key, value in manifest.items() if key not in {"metadata"}}
+    jsonschema.validate({**body, "metadata": {}}, {**schema, "properties": {**schema["properties"], "metadata": {}}})
+
+
+@pytest.mark.parametrize("around", [AROUND, Surroundings(**{**vars(AROUND), "redis": REDIS})], ids=["plain", "redis"])
+@pytest.mark.parametrize("authentication", ["token", "disabled"])
+def test_kuberays_schema_accepts_the_cluster(around: Surroundings, authentication: str, schema: dict[str, Any]) -> None:
+    spec = RaySpec.model_validate({"authentication": authentication})
+    spec = spec.model_copy(update={"worker_groups": (*spec.worker_groups, GPU_GROUP)})
+    check(ray_cluster(spec, IMAGES, around), schema)
+
+
+def test_the_schema_check_can_fail(schema: dict[str, Any]) -> None:
+    manifest = ray_cluster(RaySpec(), IMAGES, AROUND)
+    manifest["spec"]["workerGroupSpecs"][0]["maxReplica"] = 3
+    with pytest.raises(jsonschema.ValidationError, match="maxReplica"):
+        check(manifest, schema)
+
+
+def test_the_head_runs_no_tasks_of_users_and_shows_every_port() -> None:
+    head = ray_cluster(RaySpec(), IMAGES, AROUND)["spec"]["headGroupSpec"]
+    container = head["template"]["spec"]["containers"][0]
+    assert head["rayStartParams"]["num-cpus"] == "0"
+    assert {port["containerPort"] for port in container["ports"]} == {6379, 8265, 10001, 8000, 8080}
+
+
+def test_sizes_and_bounds_default_to_those_of_the_reports() -> None:
+    spec = ray_cluster(RaySpec(), IMAGES, AROUND)["spec"]
+    head = spec["headGroupSpec"]["template"]["spec"]["containers"][0]["resources"]
+    (group,) = spec["workerGroupSpecs"]
+    worker = group["template"]["spec"]["containers"][0]["resources"]
+    # Report 000, "Resource Allocation", and report 001, 3.1: 1-2 CPU and 4-8Gi for the head, 1 CPU and 4Gi a worker.
+    assert (head["requests"]["cpu"], head["requests"]["memory"]) == ("1", "4Gi")
+    assert (head["limits"]["cpu"], head["limits"]["memory"]) == ("2", "8Gi")
+    assert (worker["requests"]["cpu"], worker["requests"]["memory"]) == ("1", "4Gi")
+    assert (group["minReplicas"], group["replicas"], group["maxReplicas"]) == (1, 2, 5)
+
+
+def test_authentication_is_on_by_default() -> None:
+    assert ray_cluster(RaySpec(), IMAGES, AROUND)["spec"]["authOptions"] == {
+        "mode": "token",
+        "secretName": manifests.AUTH_SECRET,
+    }
+
+
+def test_every_pod_satisfies_the_restricted_profile() -> None:
+    spec = RaySpec(worker_groups=(GPU_GROUP,))
+    cluster = ray_cluster(spec, IMAGES, AROUND)["spec"]
+    templates = [cluster["headGroupSpec"]["template"], *[group["template"] for group in cluster["workerGroupSpecs"]]]
+    templates.append(manifests.operator_deployment(spec, IMAGES, "n", "p")["spec"]["template"])
+    templates.append(manifests.pre_pull(spec, IMAGES, "n", "a")["spec"]["template"])
+    containers = [c for t in templates for c in [*t["spec"]["containers"], *t["spec"].get("initContainers", [])]]
+    assert len(containers) >= 6
+    for container in [*containers, cluster["autoscalerOptions"]]:
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert security["runAsNonRoot"] is True
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_a_gpu_group_is_placed_by_its_model_and_says_what_cuda_is_inside() -> None:
+    (group,) = ray_cluster(RaySpec(worker_groups=(GPU_GROUP,)), IMAGES, AROUND)["spec"]["workerGroupSpecs"]
+    template = group["template"]
+    pod, container = template["spec"], template["spec"]["containers"][0]
+    assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "Tesla-K80"}
+    assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert pod["runtimeClassName"] == "nvidia"
+    assert (
+        container["resources"]["requests"]["nvidia.com/gpu"]
+        == container["resources"]["limits"]["nvidia.com/gpu"]
+        == "2"
+    )
+    assert container["image"] == IMAGES.ray_gpu.reference
+    assert group["rayStartParams"]["num-gpus"] == "2"
+    assert template["metadata"]["annotations"] == {"ml-platform/cuda-version": "11.4"}
+
+
+def test_a_cpu_group_has_nothing_of_a_gpu() -> None:
+    assert "nvidia" not in str(ray_cluster(RaySpec(), IMAGES, AROUND))
+
+
+def test_a_changed_secret_replaces_the_pods() -> None:
+    hashed = Surroundings(**{**vars(AROUND), "template_annotations": {"ml-platform/auth-token-hash": "abc"}})
+    spec = ray_cluster(RaySpec(), IMAGES, hashed)["spec"]
+    for template in (spec["headGroupSpec"]["template"], spec["workerGroupSpecs"][0]["template"]):
+        assert template["metadata"]["annotations"]["ml-platform/auth-token-hash"] == "abc"
+    assert spec["upgradeStrategy"] == {"type": "Recreate"}
+
+
+def test_the_object_store_is_as_large_as_its_volume() -> None:
+    template = ray_cluster(RaySpec(), IMAGES, AROUND)["spec"]["workerGroupSpecs"][0]
+    (volume,) = template["template"]["spec"]["volumes"]
+    assert number(volume["emptyDir"]["sizeLimit"]) == Decimal(template["rayStartParams"]["object-store-memory"])
+    assert volume["emptyDir"]["medium"] == "Memory"
+
+
+def test_redis_is_used_by_reference() -> None:
+    around = Surroundings(**{**vars(AROUND), "redis": REDIS})
+    assert ray_cluster(RaySpec(), IMAGES, around)["spec"]["gcsFaultToleranceOptions"] == {
+        "redisAddress": "redis://redis:6379",
+        "redisPassword": {"valueFrom": {"secretKeyRef": {"name": "redis-password", "key": "password"}}},
+    }
+
+
+@given(
+    minimum=st.integers(0, 20),
+    width=st.integers(0, 20),
+    live=st.integers(0, 100),
+)
+def test_an_update_hands_back_what_the_autoscaler_wrote_within_the_bounds(minimum: int, width: int, live: int) -> None:
+    group = WorkerGroup(name="cpu", min_replicas=minimum, max_replicas=max(1, minimum + width), initial_replicas=None)
+    around = Surroundings(**{**vars(AROUND), "scaling": {"cpu": Scaling(replicas=live)}})
+    (written,) = ray_cluster(RaySpec(worker_groups=(group,)), IMAGES, around)["spec"]["workerGroupSpecs"]
+    assert group.min_replicas <= written["replicas"] <= group.max_replicas
+    if group.min_replicas <= live <= group.max_replicas:
+        assert written["replicas"] == live
+
+
+def test_scaling_follows_the_name_of_a_group_and_not_its_place() -> None:
+    live = {
+        "spec": {
+            "workerGroupSpecs": [
+                {"groupName": "cpu", "replicas": 4, "scaleStrategy": {"workersToDelete": ["cpu-x"]}},
+                {"groupName": "gpu", "replicas": 2},
+            ]
+        }
+    }
+    groups = (WorkerGroup(name="big", min_replicas=0), GPU_GROUP, WorkerGroup(name="cpu"))
+    around = Surroundings(**{**vars(AROUND), "scaling": live_scaling(live)})
+    written = ray_cluster(RaySpec(worker_groups=groups), IMAGES, around)["spec"]["workerGroupSpecs"]
+    assert [(group["groupName"], group["replicas"]) for group in written] == [("big", 0), ("gpu", 2), ("cpu", 4)]
+    assert written[2]["scaleStrategy"] == {"workersToDelete": ["cpu-x"]}
+    assert "scaleStrategy" not in written[0]
+
+
+@pytest.mark.parametrize("live", [None, {}, {"spec": {}}])
+def test_a_cluster_that_is_not_there_yet_has_decided_nothing(live: dict[str, Any] | None) -> None:
+    assert live_scaling(live) == {}
+
+
+def test_the_operator_runs_its_own_image_and_its_own_entry_point() -> None:
+    deployment = manifests.operator_deployment(RaySpec(), IMAGES, "data-platform", "p")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == IMAGES.kuberay_operator
+    assert "command" not in container
+    assert {"--enable-leader-election=true", "--watch-namespace=$(POD_NAMESPACE)"} <= set(container["args"])
+
+
+def test_the_services_have_the_names_and_ports_of_the_reports() -> None:
+    found = {
+        name: {port["name"]: port["port"] for port in manifests.service(RaySpec(), "n", name)["spec"]["ports"]}
+        for name in manifests.SERVICES
+    }
+    # Report 002, "Service endpoints": ray-serve:8000 and ray-head:8265.
+    assert found["ray-serve"] == {"serve": 8000}
+    assert found["ray-head"]["dashboard"] == 8265
+    assert found["ray-head"]["client"] == PORTS["client"] == 10001
+
+
+def test_pre_pulling_covers_every_image_once() -> None:
+    pod = manifests.pre_pull(RaySpec(worker_groups=(GPU_GROUP,)), IMAGES, "n", "a")["spec"]["template"]["spec"]
+    assert [container["image"] for container in pod["initContainers"]] == [IMAGES.ray, IMAGES.ray_gpu.reference]
+    assert pod["tolerations"] == [manifests.GPU_TOLERATION]

@@ -1,0 +1,208 @@
+"""The dev stack from an empty cluster to nothing: up, again, scaled, changed, refreshed, read, destroyed."""
+
+import base64
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from components.outputs import PlatformOutputs
+from tests.support.engine import Outcome, Stack
+
+
+@pytest.fixture(scope="module")
+def first(dev: Stack) -> Outcome:
+    return dev.up()
+
+
+@pytest.fixture(scope="module")
+def dev(new_stack: Callable[[str, str], Stack]) -> Stack:
+    return new_stack("dev", "dev-platform")
+
+
+@pytest.fixture(autouse=True)
+def deployed(first: Outcome) -> None:
+    assert first.code == 0, first.text
+
+
+def groups(stack: Stack) -> dict[str, Any]:
+    cluster = stack.get("rayclusters.ray.io", "ray-cluster")
+    return {group["groupName"]: group for group in cluster["spec"]["workerGroupSpecs"]}
+
+
+def scale(stack: Stack, index: int, replicas: int) -> None:
+    """What the autoscaler does: a JSON patch of one group's replicas, by another field manager."""
+    patch = f'[{{"op": "replace", "path": "/spec/workerGroupSpecs/{index}/replicas", "value": {replicas}}}]'
+    stack.kubectl(
+        "patch",
+        "rayclusters.ray.io",
+        "ray-cluster",
+        "--type=json",
+        f"--patch={patch}",
+        "--field-manager=python-requests",
+    )
+
+
+def eventually(check: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if check():
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def test_the_pack_judged_the_update_and_found_nothing(first: Outcome) -> None:
+    assert "Policies:" in first.text
+    assert "ml-platform" in first.text.split("Policies:")[1]
+    assert "mandatory" not in first.text.lower()
+
+
+def test_nothing_is_warned_about(first: Outcome) -> None:
+    assert "warning" not in first.text.lower()
+
+
+def test_the_real_operator_made_the_cluster_ready(dev: Stack) -> None:
+    status = dev.get("rayclusters.ray.io", "ray-cluster")["status"]
+    conditions = {condition["type"]: condition["status"] for condition in status["conditions"]}
+    assert conditions["RayClusterProvisioned"] == "True"
+    assert conditions["HeadPodReady"] == "True"
+    assert status["state"] == "ready"
+
+
+def test_gpu_workers_are_on_gpu_nodes_and_no_other_pod_is(dev: Stack) -> None:
+    pods = dev.get("pods", "--selector", "ray.io/cluster=ray-cluster")["items"]
+    nodes: dict[str, set[str]] = {pod["metadata"]["labels"].get("ray.io/group"): set() for pod in pods}
+    for pod in pods:
+        nodes[pod["metadata"]["labels"].get("ray.io/group")].add(pod["spec"]["nodeName"])
+    assert set(nodes) == {"headgroup", "cpu", "gpu"}
+    assert nodes["gpu"] <= {"gpu1", "gpu2"}
+    assert nodes["cpu"] | nodes["headgroup"] <= {"cpu1", "k8s-worker"}
+
+
+def test_the_operator_uses_no_more_than_its_role(dev: Stack) -> None:
+    account = f"system:serviceaccount:{dev.namespace}:kuberay-operator"
+    allowed = ("create", "pods"), ("patch", "rayclusters/status"), ("create", "jobs.batch"), ("create", "rolebindings")
+    for verb, kind in allowed:
+        assert dev.kubectl("auth", "can-i", verb, kind, "--as", account).strip() == "yes", (verb, kind)
+    refused = ("list", "nodes"), ("delete", "namespaces"), ("update", "secrets"), ("create", "clusterroles")
+    for verb, kind in refused:
+        assert dev.kubectl("auth", "can-i", verb, kind, "--as", account, check=False).strip() == "no", (verb, kind)
+
+
+def test_the_quota_is_in_force_and_counts(dev: Stack) -> None:
+    quota = dev.get("resourcequota", "data-platform-quota")["status"]
+    assert set(quota["hard"]) >= {
+        "requests.cpu",
+        "limits.memory",
+        "requests.nvidia.com/gpu",
+        "pods",
+        "requests.storage",
+    }
+    assert quota["used"]["requests.nvidia.com/gpu"] == "1"
+
+
+def test_a_second_update_changes_nothing(dev: Stack) -> None:
+    again = dev.up("--expect-no-changes")
+    assert again.code == 0, again.text
+    assert set(again.changes) == {"unchanged"}
+
+
+def test_a_refresh_finds_nothing(dev: Stack) -> None:
+    refreshed = dev.pulumi("refresh", "--preview-only", "--expect-no-changes")
+    assert refreshed.code == 0, refreshed.text
+
+
+def test_the_outputs_are_the_contract(dev: Stack) -> None:
+    outputs = PlatformOutputs.read("dev", dev.outputs())
+    assert outputs.tenancy.namespace == dev.namespace
+    assert outputs.ray.dashboard.url == f"http://ray-head.{dev.namespace}.svc.cluster.local:8265"
+    assert (
+        dev.get("service", outputs.ray.serve.host.split(".")[0])["spec"]["ports"][0]["port"] == outputs.ray.serve.port
+    )
+    assert outputs.ray.token is not None
+    assert outputs.ray.token.key in dev.get("secret", outputs.ray.token.name)["data"]
+
+
+def test_what_the_autoscaler_did_is_no_difference(dev: Stack) -> None:
+    scale(dev, 0, 4)
+    again = dev.up("--expect-no-changes")
+    assert again.code == 0, again.text
+    assert groups(dev)["cpu"]["replicas"] == 4
+
+
+def test_a_change_of_the_image_keeps_what_the_autoscaler_did(dev: Stack) -> None:
+    scale(dev, 0, 5)
+    scale(dev, 1, 2)
+    changed = dev.with_config(images={"ray": "rayproject/ray:2.60.0-py311"})
+    done = changed.up()
+    assert done.code == 0, done.text
+    after = groups(dev)
+    assert after["cpu"]["template"]["spec"]["containers"][0]["image"] == "rayproject/ray:2.60.0-py311"
+    assert (after["cpu"]["replicas"], after["gpu"]["replicas"]) == (5, 2)
+
+
+def test_even_without_a_refresh_a_change_keeps_it(dev: Stack) -> None:
+    scale(dev, 0, 3)
+    done = dev.with_config(images={"ray": "rayproject/ray:2.60.0-py312"}).up("--refresh=false")
+    assert done.code == 0, done.text
+    assert groups(dev)["cpu"]["replicas"] == 3
+    assert "py312" in groups(dev)["cpu"]["template"]["spec"]["containers"][0]["image"]
+
+
+def test_a_group_that_is_put_in_between_leaves_the_others_alone(dev: Stack) -> None:
+    cpu, gpu = dev.config["ml-platform:ray"]["workerGroups"]
+    small = {
+        "name": "small",
+        "minReplicas": 0,
+        "maxReplicas": 2,
+        "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "500m", "memory": "1Gi"}},
+    }
+    done = dev.with_config(ray={"workerGroups": [cpu, small, gpu]}).up()
+    assert done.code == 0, done.text
+    after = groups(dev)
+    assert {name: group["replicas"] for name, group in after.items()} == {"cpu": 3, "small": 0, "gpu": 2}
+
+
+def test_lower_bounds_win_over_what_the_autoscaler_did(dev: Stack) -> None:
+    cpu, gpu = dev.config["ml-platform:ray"]["workerGroups"]
+    done = dev.with_config(ray={"workerGroups": [{**cpu, "maxReplicas": 2}, gpu]}).up()
+    assert done.code == 0, done.text
+    assert groups(dev)["cpu"]["replicas"] == 2
+    assert groups(dev)["cpu"]["maxReplicas"] == 2
+
+
+def test_no_secret_is_in_the_state_or_in_what_was_printed(dev: Stack, first: Outcome) -> None:
+    token = base64.b64decode(dev.get("secret", "ray-auth-token")["data"]["auth_token"]).decode()
+    assert len(token) == 48
+    printed = first.text + dev.pulumi("stack").text + dev.preview("--diff").text + str(dev.outputs())
+    hidden = (token, base64.b64encode(token.encode()).decode())
+    state = dev.state()
+    assert "ciphertext" in state
+    for form in hidden:
+        assert form not in printed
+        assert form not in state
+    for file in dev.workspace.directory.rglob("*"):
+        if file.is_file() and not file.is_symlink() and file.stat().st_size < 50_000_000:
+            assert token.encode() not in file.read_bytes(), file
+    assert not (dev.workspace.directory / "pulumi" / "logs").is_dir()
+
+
+def test_destroying_leaves_nothing(dev: Stack) -> None:
+    assert dev.objects()
+    done = dev.destroy()
+    assert done.code == 0, done.text
+    assert eventually(lambda: not dev.objects()), dev.objects()
+    assert dev.workspace.cluster.kubectl("get", "namespaces", dev.namespace, "--ignore-not-found") == ""
+    assert re.search(r"\d+ deleted", done.text)
+    running = [component.name for component in dev.workspace.cluster.status()]
+    assert eventually(
+        lambda: (
+            not any(name.startswith(dev.namespace) for name in running)
+            or not [
+                component for component in dev.workspace.cluster.status() if component.name.startswith(dev.namespace)
+            ]
+        )
+    )

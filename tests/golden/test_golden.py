@@ -1,0 +1,104 @@
+"""What each stack creates, what is published, and what can be configured, as files whose diff is reviewed."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from components.outputs import PlatformOutputs
+from components.settings import Settings
+from tests.graph.test_program import settings_of
+from tests.support import golden, reference
+from tests.support.recorder import Registration, record
+
+
+def entry(resource: Registration) -> dict[str, Any]:
+    return {
+        "type": resource.type,
+        "comesAfter": sorted(urn.rsplit("::", 1)[1] for urn in resource.dependencies),
+        "manifest": {key: value for key, value in resource.inputs.items() if key not in {"apiVersion", "kind"}}
+        if resource.is_kubernetes
+        else {},
+    }
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_inventory(stack: str) -> None:
+    recording = record(settings_of(stack), stack=stack)
+    resources = {resource.name: entry(resource) for resource in recording.resources.values()}
+    counts = Counter(resource.type for resource in recording.resources.values())
+    golden.check(f"{stack}.yaml", {"counts": dict(counts), "resources": resources, "outputs": recording.exports})
+
+
+def test_configuration_schema() -> None:
+    golden.check("config.schema.json", Settings.model_json_schema(by_alias=True))
+
+
+def breaking(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
+    """Fields of a schema that another one has lost, or has with another type."""
+    found: list[str] = []
+    for name, field in old.get("properties", {}).items():
+        if name not in new.get("properties", {}):
+            found.append(f"{path}{name} is gone")
+        elif {key: field.get(key) for key in ("type", "$ref", "anyOf", "items", "const")} != {
+            key: new["properties"][name].get(key) for key in ("type", "$ref", "anyOf", "items", "const")
+        }:
+            found.append(f"{path}{name} has another type")
+    for name, definition in old.get("$defs", {}).items():
+        found += breaking(definition, new.get("$defs", {}).get(name, {}), f"{path}{name}.")
+    return found
+
+
+def test_the_contract_loses_nothing_within_its_version() -> None:
+    version = PlatformOutputs.model_fields["contract"].annotation.__args__[0]  # type: ignore[union-attr]
+    schema = PlatformOutputs.model_json_schema(by_alias=True)
+    published = golden.FOLDER / f"outputs.{version}.json"
+    if published.exists():
+        # Before the switch may rewrite the file: a loss needs a new version, and an entry in CHANGELOG.md.
+        assert breaking(json.loads(published.read_text()), schema) == []
+    golden.check(published.name, schema)
+
+
+@pytest.mark.parametrize("change", ["remove", "retype"])
+def test_a_removed_or_retyped_field_is_noticed(change: str) -> None:
+    schema = PlatformOutputs.model_json_schema(by_alias=True)
+    changed = json.loads(json.dumps(schema))
+    fields = changed["$defs"]["RayOutputs"]["properties"]
+    if change == "remove":
+        del fields["dashboard"]
+    else:
+        fields["version"]["type"] = "integer"
+    assert len(breaking(schema, changed)) == 1
+
+
+PAGES: dict[str, tuple[str, str, type[BaseModel], str]] = {
+    "configuration.md": (
+        "Configuration",
+        "Every key of `Pulumi.<stack>.yaml`, written from the code by `make golden`. An unknown key is an error.",
+        Settings,
+        "ml-platform:",
+    ),
+    "outputs.md": (
+        "Outputs for other teams",
+        "What a stack publishes, written from the code by `make golden`. Read it with `PlatformOutputs.from_stack`, "
+        "which checks it. Fields are added at any time; removing or retyping one needs a new version of the contract.",
+        PlatformOutputs,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_reference_pages_are_those_of_the_code(name: str) -> None:
+    golden.check(f"../../docs/{name}", reference.page(*PAGES[name]))
+
+
+@pytest.mark.parametrize("model", [Settings, PlatformOutputs])
+def test_every_key_says_what_it_means(model: type[BaseModel]) -> None:
+    schema = model.model_json_schema(by_alias=True)
+    for name, definition in {"": schema, **schema["$defs"]}.items():
+        assert definition.get("description"), name
+        for key, field in definition.get("properties", {}).items():
+            assert field.get("description"), f"{name}.{key}"

@@ -1,0 +1,213 @@
+"""Laws that hold for every resource of every stack, on the whole program's raw registrations."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
+import pytest
+from pydantic import ValidationError
+
+from components.outputs import PlatformOutputs
+from components.platform import check_crds
+from components.settings import Settings
+from tests.support.configuration import load_with, stack_config
+from tests.support.recorder import Recording, Registration, record
+
+CLUSTER_SCOPED = {"Namespace", "PriorityClass"}
+
+
+def settings_of(stack: str) -> Settings:
+    config = stack_config(stack)
+    if stack == "prod":
+        config["kubernetes:context"] = "a-cluster"
+    return load_with(config, stack)[0]
+
+
+@pytest.fixture(scope="module", params=["dev", "prod"])
+def recording(request: pytest.FixtureRequest) -> Recording:
+    return record(settings_of(request.param), stack=request.param)
+
+
+def kind(resource: Registration) -> str:
+    return resource.type.rsplit(":", 1)[1]
+
+
+def test_the_recorder_saw_the_platform(recording: Recording) -> None:
+    assert len(recording.kubernetes) >= 15
+    assert {kind(resource) for resource in recording.kubernetes} >= {
+        "Namespace",
+        "ResourceQuota",
+        "RayCluster",
+        "Deployment",
+    }
+
+
+def test_every_resource_has_a_component_as_its_parent(recording: Recording) -> None:
+    components = {urn for urn, resource in recording.resources.items() if not resource.custom}
+    for resource in recording.kubernetes:
+        assert resource.parent in components, resource.urn
+
+
+def test_every_child_is_named_after_its_component(recording: Recording) -> None:
+    for resource in recording.kubernetes:
+        assert resource.name.startswith(recording.resources[resource.parent].name + "-"), resource.urn
+
+
+def test_every_component_registers_its_outputs(recording: Recording) -> None:
+    components = [resource for resource in recording.resources.values() if not resource.custom]
+    assert len(components) >= 2
+    for component in components:
+        assert component.outputs_registered, component.urn
+
+
+def test_every_object_is_made_by_the_provider_of_the_stacks_cluster(recording: Recording) -> None:
+    for resource in recording.kubernetes:
+        assert "pulumi:providers:kubernetes::cluster" in resource.provider, resource.urn
+
+
+def test_every_object_carries_the_standard_labels(recording: Recording) -> None:
+    for resource in recording.kubernetes:
+        labels = resource.inputs["metadata"]["labels"]
+        assert labels["app.kubernetes.io/part-of"] == "ml-platform", resource.urn
+        assert labels["app.kubernetes.io/managed-by"] == "pulumi", resource.urn
+
+
+def test_every_namespaced_object_names_its_namespace(recording: Recording) -> None:
+    (namespace,) = recording.of_type("Namespace")
+    for resource in recording.kubernetes:
+        if kind(resource) not in CLUSTER_SCOPED:
+            assert resource.inputs["metadata"]["namespace"] == namespace.inputs["metadata"]["name"], resource.urn
+
+
+def test_every_namespaced_object_comes_after_the_namespace(recording: Recording) -> None:
+    (namespace,) = recording.of_type("Namespace")
+    for resource in recording.kubernetes:
+        if kind(resource) not in CLUSTER_SCOPED:
+            assert namespace.urn in after(recording, resource), resource.urn
+
+
+def test_every_workload_comes_after_quota_and_defaults(recording: Recording) -> None:
+    bounds = {resource.urn for resource in [*recording.of_type("ResourceQuota"), *recording.of_type("LimitRange")]}
+    workloads = [
+        resource for resource in recording.kubernetes if kind(resource) in {"Deployment", "RayCluster", "DaemonSet"}
+    ]
+    assert workloads
+    for workload in workloads:
+        assert bounds <= after(recording, workload), workload.urn
+
+
+def test_the_cluster_comes_after_its_operator_and_leaves_before_it(recording: Recording) -> None:
+    (cluster,) = [resource for resource in recording.kubernetes if kind(resource) == "RayCluster"]
+    (operator,) = recording.of_type("Deployment")
+    assert operator.urn in after(recording, cluster)
+
+
+def test_no_service_account_mounts_its_token(recording: Recording) -> None:
+    accounts = recording.of_type("ServiceAccount")
+    assert len(accounts) >= 4
+    for account in accounts:
+        assert account.inputs["automountServiceAccountToken"] is False
+
+
+def test_every_container_asks_for_resources(recording: Recording) -> None:
+    seen = 0
+    for resource in recording.kubernetes:
+        for container in containers(resource.inputs):
+            seen += 1
+            assert set(container["resources"]) == {"requests", "limits"}, (resource.urn, container["name"])
+    assert seen >= 4
+
+
+def test_no_role_has_a_wildcard(recording: Recording) -> None:
+    roles = recording.of_type("Role")
+    assert roles
+    for role in roles:
+        for rule in role.inputs["rules"]:
+            assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+
+
+def test_the_exports_are_exactly_the_contract_and_hold_its_shape(recording: Recording) -> None:
+    assert set(recording.exports) == {field.alias for field in PlatformOutputs.model_fields.values()}
+    assert PlatformOutputs.read("recorded", recording.exports).contract == "v1"
+
+
+def test_no_secret_is_exported(recording: Recording) -> None:
+    assert "recorded-x" not in str(recording.exports)
+
+
+def test_a_preview_of_an_empty_cluster_knows_every_name() -> None:
+    recording = record(settings_of("dev"), preview=True)
+    for resource in recording.kubernetes:
+        assert isinstance(resource.inputs["metadata"]["name"], str), resource.urn
+
+
+def test_an_operator_that_is_already_there_is_not_made_again() -> None:
+    settings = Settings.model_validate({"ray": {"operator": {"mode": "existing"}}})
+    recording = record(settings)
+    assert not recording.of_type("Deployment")
+    assert not recording.of_type("Role")
+    assert [resource for resource in recording.kubernetes if kind(resource) == "RayCluster"]
+
+
+def test_without_authentication_there_is_no_token_and_the_contract_says_so() -> None:
+    recording = record(Settings.model_validate({"ray": {"authentication": "disabled"}}))
+    assert not recording.of_type("RandomPassword")
+    assert recording.exports["ray"]["token"] is None
+
+
+def test_redis_is_wired_where_fault_tolerance_is_chosen() -> None:
+    redis = {"host": "redis-shared", "passwordSecret": "redis-password"}
+    recording = record(Settings.model_validate({"stores": {"redis": redis}, "ray": {"gcsFaultTolerance": True}}))
+    (cluster,) = [resource for resource in recording.kubernetes if kind(resource) == "RayCluster"]
+    assert cluster.inputs["spec"]["gcsFaultToleranceOptions"]["redisAddress"] == "redis://redis-shared:6379"
+
+
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [
+        ("1.5.0", "kuberayVersion is 1.6.2, but the CRDs of stack o/p/s are of 1.5.0"),
+        (None, "o/p/s has no KubeRay CRDs"),
+    ],
+)
+def test_crds_that_are_absent_or_of_another_release_are_refused(installed: str | None, expected: str) -> None:
+    with pytest.raises(pulumi.RunError, match=expected):
+        check_crds(installed, "o/p/s", "1.6.2")
+    assert check_crds("1.6.2", "o/p/s", "1.6.2") == "1.6.2"
+
+
+def test_a_contract_without_a_field_is_refused_by_name(recording: Recording) -> None:
+    for field in ("dashboard", "cluster"):
+        ray = {key: value for key, value in recording.exports["ray"].items() if key != field}
+        with pytest.raises(Exception, match=f"ray.{field}"):
+            PlatformOutputs.read("other", {**recording.exports, "ray": ray})
+
+
+def test_a_stack_without_a_contract_is_refused_in_plain_words() -> None:
+    with pytest.raises(Exception, match="publishes no platform contract") as raised:
+        PlatformOutputs.read("organization/ml-platform/dev", {"contract": None})
+    assert not isinstance(raised.value, ValidationError)
+
+
+def after(recording: Recording, resource: Registration) -> set[str]:
+    """Everything that is made before a resource, through any number of steps."""
+    found: set[str] = set()
+    open_ones = [resource.urn]
+    while open_ones:
+        current = recording.resources.get(open_ones.pop())
+        if current:
+            new = set(current.dependencies) - found
+            found |= new
+            open_ones += new
+    return found
+
+
+def containers(node: Any) -> Iterator[dict[str, Any]]:
+    """Every container of every pod template, wherever a custom resource keeps it."""
+    if isinstance(node, dict):
+        for key in ("containers", "initContainers"):
+            yield from node.get(key) or []
+        for value in node.values():
+            yield from containers(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from containers(item)

@@ -1,0 +1,97 @@
+"""Samples and requests: YAML manifests go through the engine's wire form before a rule sees them."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest, AnalyzerResource
+
+from policies.configuration import Configuration
+from policies.decode import SIGNATURE, UNKNOWN, Secret, Unknown
+from policies.judge import Diagnostic, Judge
+from policies.pack import RULES
+from policies.rule import Rule
+from policies.view import Resource, Stack
+from policies.wire_view import resources
+
+POLICIES = Path(__file__).parents[2] / "policies"
+SAMPLES = Path(__file__).parent / "samples"
+TODAY = date(2026, 11, 20)
+UNKNOWN_STRING = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
+Manifest = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with `!unknown` and `!secret text`."""
+
+
+_Loader.add_constructor("!unknown", lambda *_: UNKNOWN)
+_Loader.add_constructor("!secret", lambda _, node: Secret(node.value))
+
+
+def manifests(path: Path) -> list[Manifest]:
+    return list(yaml.load_all(path.read_text(), _Loader))
+
+
+def expected(path: Path) -> list[str]:
+    lines = path.read_text().splitlines()
+    return [line.removeprefix("# expect: ") for line in lines if line.startswith("# expect: ")]
+
+
+def on_the_wire(value: Any) -> Any:
+    if isinstance(value, Unknown):
+        return UNKNOWN_STRING
+    if isinstance(value, Secret):
+        return {SIGNATURE: SECRET_SIGNATURE, "value": on_the_wire(value.reveal())}
+    if isinstance(value, dict):
+        return {key: on_the_wire(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [on_the_wire(child) for child in value]
+    return value
+
+
+def struct(manifest: Manifest) -> Struct:
+    found = Struct()
+    found.update(on_the_wire(manifest))
+    return found
+
+
+def _identity(manifest: Manifest, index: int = 0) -> dict[str, Any]:
+    kind = manifest.get("kind")
+    token = f"kubernetes:{manifest.get('apiVersion')}:{kind}"
+    return {"urn": f"urn:pulumi:dev::ml-platform::{token}::r{index}", "type": token, "name": f"r{index}"}
+
+
+def request(manifest: Manifest) -> AnalyzeRequest:
+    return AnalyzeRequest(properties=struct(manifest), **_identity(manifest))
+
+
+def stack_resource(manifest: Manifest, index: int) -> AnalyzerResource:
+    return AnalyzerResource(properties=struct(manifest), **_identity(manifest, index))
+
+
+def decoded(found: list[Manifest], rule: Rule) -> list[Resource]:
+    wire = (stack_resource(manifest, index) for index, manifest in enumerate(found))
+    return [resource for one in wire for resource in resources(one, rule.kinds)]
+
+
+def judge(
+    rule: Rule,
+    found: list[Manifest],
+    configuration: Configuration | None = None,
+    *,
+    preview: bool = False,
+    today: date = TODAY,
+) -> list[Diagnostic]:
+    court = Judge((rule,), configuration or Configuration(), preview, today)
+    views = decoded(found, rule)
+    if rule.scope == "stack":
+        return court.stack(Stack(tuple(views)))
+    return [diagnostic for view in views for diagnostic in court.resource(view)]
+
+
+def rule_named(name: str) -> Rule:
+    return next(rule for rule in RULES if rule.name == name)

@@ -1,0 +1,46 @@
+"""Loads settings as the engine would hand them over, without an engine."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pulumi.runtime
+import yaml
+
+from components.kube.connection import Connection
+from components.settings import Settings, Target, load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def stack_config(stack: str) -> dict[str, Any]:
+    """The `config:` of a stack file of the checkout."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return loaded
+
+
+@contextmanager
+def configured(config: Mapping[str, Any], stack: str = "dev", secret_keys: tuple[str, ...] = ()) -> Iterator[None]:
+    """The Pulumi runtime with this configuration: values of several parts arrive as JSON, others as text."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    pulumi.runtime.settings.reset_options(project="ml-platform", stack=stack, organization="organization")
+    pulumi.runtime.set_all_config(texts, list(secret_keys))
+    try:
+        yield
+    finally:
+        pulumi.runtime.set_all_config({}, [])
+
+
+def load_with(
+    config: Mapping[str, Any], stack: str = "dev", secret_keys: tuple[str, ...] = ()
+) -> tuple[Settings, Target]:
+    """Settings and target of this configuration on a cluster that answers and is empty."""
+    with (
+        configured(config, stack, secret_keys),
+        patch.object(Connection, "to", Connection),
+        patch.object(Connection, "read", lambda _self, _path: None),
+    ):
+        return load()

@@ -1,0 +1,145 @@
+"""The real Pulumi CLI and Kubernetes provider on a cluster that the tests start themselves."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.cluster import CONTEXT, Cluster
+from sandbox.workspace import ROOT, Workspace
+from tests.support.configuration import stack_config
+
+POLICIES = ["--policy-pack", str(ROOT / "policies")]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one Pulumi command did.
+
+    Attributes:
+        code: exit status.
+        text: all that it printed.
+    """
+
+    code: int
+    text: str
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """The summary under `Resources:`, such as {"created": 22}."""
+        summary = self.text.rsplit("\nResources:", 1)[-1]
+        return {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", summary.split("Duration")[0])}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of the platform in a namespace of its own."""
+
+    workspace: Workspace
+    name: str
+    config: dict[str, Any]
+
+    @property
+    def namespace(self) -> str:
+        """Where the stack's objects live."""
+        return str(self.config.get("ml-platform:tenancy", {}).get("namespace", "data-platform"))
+
+    def with_config(self, **values: Any) -> "Stack":
+        """The same stack with other settings: `ray={...}` is merged into `ml-platform:ray`."""
+        changed = json.loads(json.dumps(self.config))
+        for key, value in values.items():
+            full = f"ml-platform:{key}"
+            changed[full] = {**changed.get(full, {}), **value} if isinstance(value, dict) else value
+        return replace(self, config=changed)
+
+    def pulumi(self, *command: str, program: Path = ROOT, env: dict[str, str] | None = None) -> Outcome:
+        """Run a command on the stack."""
+        text = yaml.safe_dump({"config": self.config})
+        done = self.workspace.pulumi(
+            list(command), self.name, program=program, config=text, capture=True, extra_env=env
+        )
+        return Outcome(done.returncode, done.stdout + done.stderr)
+
+    def up(self, *flags: str) -> Outcome:
+        """`pulumi up` with the policy pack, as `make up` does it."""
+        return self.pulumi("up", "--yes", *POLICIES, *flags)
+
+    def preview(self, *flags: str) -> Outcome:
+        """`pulumi preview` with the policy pack."""
+        return self.pulumi("preview", *POLICIES, *flags)
+
+    def destroy(self) -> Outcome:
+        """`pulumi destroy`."""
+        return self.pulumi("destroy", "--yes")
+
+    def state(self) -> str:
+        """Everything that Pulumi keeps about the stack on disk, as text: state, backups, history."""
+        files = [path for path in (self.workspace.directory / "state").rglob("*") if path.is_file()]
+        return "\n".join(path.read_text(errors="replace") for path in files)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        return self.workspace.outputs(self.name)
+
+    def kubectl(self, *args: str, check: bool = True) -> str:
+        """kubectl in the stack's namespace."""
+        return self.workspace.cluster.kubectl("--namespace", self.namespace, *args, check=check)
+
+    def get(self, *args: str) -> Any:
+        """An object, or a list of objects, as kubectl returns it."""
+        return json.loads(self.kubectl("get", *args, "--output", "json"))
+
+    def objects(self) -> set[str]:
+        """Every object that carries the platform's label, cluster-wide."""
+        kinds = "namespaces,priorityclasses,all,secrets,serviceaccounts,roles,rolebindings,resourcequotas,limitranges"
+        listed = self.workspace.cluster.kubectl(
+            "get", kinds, "--all-namespaces", "--selector", "app.kubernetes.io/part-of=ml-platform", "--output", "json"
+        )
+        return {
+            f"{item['kind']}/{item['metadata']['name']}"
+            for item in json.loads(listed)["items"]
+            if self.namespace in (item["metadata"].get("namespace"), item["metadata"]["name"])
+            or item["metadata"]["name"].startswith(f"{self.namespace}-")
+        }
+
+
+def stack(base: Workspace, directory: Path, name: str, namespace: str) -> Stack:
+    """A stack of the checkout, `dev` or `prod`, with a state of its own on a cluster that has the CRDs.
+
+    Args:
+        base: a workspace in which the CRDs have been applied.
+        directory: where the state goes.
+        name: of the stack.
+        namespace: where its objects go.
+    """
+    shutil.copytree(base.directory, directory, symlinks=True)
+    config = stack_config(name)
+    config["ml-platform:tenancy"] = {**config.get("ml-platform:tenancy", {}), "namespace": namespace}
+    cluster = {**config.get("ml-platform:cluster", {}), "crdsStack": "organization/ml-platform-crds/dev"}
+    config["ml-platform:cluster"] = cluster
+    if cluster.get("kind") == "existing":
+        config["kubernetes:context"] = CONTEXT
+    return Stack(Workspace(directory, base.cluster), name, config)
+
+
+def prepare(cluster: Cluster, directory: Path) -> Workspace:
+    """A workspace whose cluster has the CRDs.
+
+    Raises:
+        AssertionError: they could not be applied.
+    """
+    workspace = Workspace(directory, cluster)
+    done = workspace.apply_crds("dev", capture=True)
+    assert done, "the CRDs were not applied"
+    return workspace
+
+
+def run(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Outcome:
+    """Any command, with its output kept."""
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=900)
+    return Outcome(done.returncode, done.stdout + done.stderr)
