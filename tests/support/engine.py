@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,3 +145,13 @@ def run(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> O
     """Any command, with its output kept."""
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=900)
     return Outcome(done.returncode, done.stdout + done.stderr)
+
+
+def eventually(check: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether a check comes true within a bound."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if check():
+            return True
+        time.sleep(0.5)
+    return False
