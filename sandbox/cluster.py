@@ -65,6 +65,11 @@ class Cluster:
         return self.directory / "kubeconfig"
 
     @property
+    def kubectl_environment(self) -> dict[str, str]:
+        """Makes kubectl use this cluster, and keep its cache here instead of in the user's home."""
+        return {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.directory / "kubectl")}
+
+    @property
     def logs(self) -> Path:
         """Logs of the operators that run beside the control plane."""
         return self.directory / "logs"
@@ -121,8 +126,9 @@ class Cluster:
         Raises:
             ClusterError: it failed; the message is its last line.
         """
-        command = [str(self.toolbox.binary("kubectl")), "--kubeconfig", str(self.kubeconfig), *args]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300)
+        command = [str(self.toolbox.binary("kubectl")), *args]
+        env = {**os.environ, **self.kubectl_environment}
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300, env=env)
         if check and done.returncode:
             raise ClusterError(f"kubectl {' '.join(args[:3])} failed: {_last(done.stderr)}")
         return done.stdout
@@ -201,6 +207,12 @@ class Cluster:
                 start_new_session=True,
             )
         self._controllers_pid.write_text(str(process.pid))
+        # A new process shows its command line only a moment after it was started.
+        deadline = time.monotonic() + 10
+        while not self._controllers().running:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ClusterError(f"the controllers did not start (log: {self.directory / 'controllers.log'})")
+            time.sleep(0.01)
 
 
 def _renamed(kubeconfig: Path) -> str:

@@ -56,7 +56,7 @@ class Workspace:
         return {
             **kept,
             **tool_path(self.toolbox),
-            "KUBECONFIG": str(self.cluster.kubeconfig),
+            **self.cluster.kubectl_environment,
             "PULUMI_HOME": str(home),
             "PULUMI_BACKEND_URL": state.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),

@@ -1,0 +1,107 @@
+"""The commands behind `make`, on a clean checkout of its own."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.workspace import ROOT
+from tests.engine.test_cluster import processes_of
+from tests.support.engine import Outcome, run
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of what git tracks, as a checkout of its own."""
+    target = tmp_path_factory.mktemp("clean") / "checkout"
+    listed = subprocess.run(["/usr/bin/git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    for command in (["init", "--quiet"], ["add", "--all"]):
+        subprocess.run(["/usr/bin/git", *command], cwd=target, check=True)
+    yield target
+    make(target, "down")
+
+
+def make(checkout: Path, *args: str, env: dict[str, str] | None = None) -> Outcome:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "KUBECONFIG", "MAKE"))}
+    return run("/usr/bin/make", "--no-print-directory", *args, cwd=checkout, env={**kept, **(env or {})})
+
+
+def left_over(checkout: Path) -> str:
+    """Files of the checkout that git does not track, ignored ones included."""
+    done = run("/usr/bin/git", "status", "--short", "--ignored", "--untracked-files=all", cwd=checkout)
+    return "\n".join(line for line in done.text.splitlines() if line.startswith(("??", "!!")))
+
+
+def test_up_deploys_again_changes_nothing_and_down_leaves_nothing(checkout: Path, tmp_path: Path) -> None:
+    home = {
+        "HOME": str(tmp_path),
+        "ML_PLATFORM_CACHE": os.environ.get("ML_PLATFORM_CACHE", str(Path.home() / ".cache" / "ml-platform")),
+    }
+    first = make(checkout, "up", env=home)
+    assert first.code == 0, first.text
+    assert "created" in first.text
+    assert "make down" in first.text
+    again = make(checkout, "up", env=home)
+    assert again.code == 0, again.text
+    assert "unchanged" in again.text
+    assert "created" not in again.text.rsplit("Resources:", 1)[1]
+    status = make(checkout, "status", env=home)
+    assert status.code == 0, status.text
+    assert status.text.count("running") >= 7
+    assert make(checkout, "preview", env=home).code == 0
+    down = make(checkout, "down", env=home)
+    assert down.code == 0, down.text
+    assert left_over(checkout) == ""
+    assert processes_of(checkout) == set()
+    assert not {".kube", ".pulumi"} & {path.name for path in tmp_path.iterdir()}  # the user's own is untouched
+
+
+def test_prod_without_a_context_is_refused_before_anything_is_done(checkout: Path) -> None:
+    done = make(checkout, "up", "STACK=prod")
+    assert done.code != 0
+    assert "Pulumi.prod.yaml: kubernetes:context: is missing" in done.text
+    assert "pulumi config set kubernetes:context NAME --stack prod" in done.text
+    assert "Traceback" not in done.text
+    assert not (checkout / ".sandbox").exists()
+
+
+def test_a_stack_that_does_not_exist_is_refused_with_those_that_do(checkout: Path) -> None:
+    done = make(checkout, "up", "STACK=test")
+    assert done.code != 0
+    assert "Pulumi.test.yaml does not exist (stacks here: dev, prod)" in done.text
+
+
+def test_removing_what_is_not_there_is_fine(checkout: Path) -> None:
+    done = make(checkout, "down")
+    assert done.code == 0
+    assert "nothing to remove" in done.text
+    assert make(checkout, "status").code != 0
+
+
+def test_a_cluster_of_the_users_is_never_removed(checkout: Path) -> None:
+    done = make(checkout, "down", "STACK=prod")
+    assert done.code != 0
+    assert "pulumi destroy --stack prod" in done.text
+
+
+def test_a_stack_file_that_is_no_yaml_is_refused(checkout: Path) -> None:
+    file = checkout / "Pulumi.broken.yaml"
+    file.write_text("config: {")
+    done = make(checkout, "up", "STACK=broken")
+    file.unlink()
+    assert done.code != 0
+    assert "Pulumi.broken.yaml is not valid YAML" in done.text
+    assert "Traceback" not in done.text
+
+
+def test_help_names_every_command(checkout: Path) -> None:
+    text = make(checkout, "help").text
+    for target in ("up", "preview", "down", "status", "test", "lint"):
+        assert f"make {target}" in text
