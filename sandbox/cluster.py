@@ -189,7 +189,7 @@ class Cluster:
 
     def _kwokctl(self, *args: str, check: bool = True) -> None:
         command = [str(self.toolbox.binary("kwokctl")), "--name", "sandbox", *args]
-        env = {**os.environ, "KWOK_WORKDIR": str(self._workdir)}
+        env = {**os.environ, **self.kubectl_environment, "KWOK_WORKDIR": str(self._workdir)}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=300)
         if check and done.returncode:
             logs = self._workdir / "clusters" / "sandbox" / "logs"
