@@ -197,7 +197,7 @@ def _publish(stage: Path, target: Path) -> None:
 def _link_binaries(box: Toolbox, scratch: Path) -> None:
     stage = Path(tempfile.mkdtemp(dir=scratch))
     for tool in box.tools:
-        if tool.name != CRDS and not _is_plugin(tool):
+        if not tool.sha256 and not _is_plugin(tool):  # pinned files are data
             for name in tool.files:
                 (stage / name).symlink_to(box.homes[tool.name] / name)
     _publish(stage, box.bin)
