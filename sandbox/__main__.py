@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,9 +14,17 @@ import yaml
 
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.tools import Toolbox, ToolError, install
-from sandbox.workspace import CRDS, PACKAGES, ROOT, Workspace, crds_environment, link_packages, tool_path
-
-POLICIES = ["--policy-pack", str(ROOT / "policies")]
+from sandbox.workspace import (
+    CRDS,
+    PACKAGES,
+    POLICIES,
+    ROOT,
+    Workspace,
+    crds_environment,
+    link_packages,
+    run_shown,
+    tool_path,
+)
 
 
 class Refused(Exception):  # noqa: N818 it is no failure of ours
@@ -113,7 +120,7 @@ def crds(stack: str) -> int:
     """Apply the CRDs of the pinned KubeRay release to the stack's cluster."""
     settings = _stack_file(stack)
     if _existing(settings):
-        return _on_existing_cluster(["up"], stack, settings, program=CRDS)
+        return _on_existing_cluster(["up", *POLICIES], stack, settings, program=CRDS)
     workspace = _workspace(install())
     _step("cluster", workspace.cluster.up)
     return 0 if workspace.apply_crds(stack, again=True) else 1
@@ -174,8 +181,7 @@ def _on_existing_cluster(command: list[str], stack: str, settings: dict[str, Any
     toolbox = install()
     link_packages()
     environment = {**os.environ, **tool_path(toolbox), **crds_environment(toolbox, str(context))}
-    pulumi = str(toolbox.binary("pulumi"))
-    return subprocess.run([pulumi, *command, "--stack", stack], cwd=program, env=environment, check=False).returncode
+    return run_shown([str(toolbox.binary("pulumi")), *command, "--stack", stack], program, environment)
 
 
 def _step(name: str, action: Callable[[], object]) -> None:

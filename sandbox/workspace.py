@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 CRDS = ROOT / "crds"
 PACKAGES = ROOT / ".venv"
+POLICIES = ("--policy-pack", str(ROOT / "policies"))
+"""Flags of every command that plans."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Workspace:
         applied = self.directory / f"{stack}-{self.toolbox.crds.name}.applied"
         if applied.exists() and not again:
             return True
-        done = self.pulumi(["up", "--yes", "--skip-preview"], stack, program=CRDS, capture=capture)
+        done = self.pulumi(["up", "--yes", "--skip-preview", *POLICIES], stack, program=CRDS, capture=capture)
         if done.returncode == 0:
             applied.touch()
         return done.returncode == 0
@@ -157,6 +159,26 @@ class Workspace:
             text=True,
             check=check,
         )
+
+
+def run_shown(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> int:
+    """Run a command for a person to see; where Pulumi says too little, say what to do.
+
+    Returns:
+        Its exit status.
+    """
+    with subprocess.Popen(command, cwd=directory, env=env, stderr=subprocess.PIPE, text=True) as process:
+        told = ""
+        for line in process.stderr or ():
+            sys.stderr.write(line)
+            told += line
+    if "incorrect passphrase" in told:
+        stack = command[command.index("--stack") + 1] if "--stack" in command else "the stack"
+        sys.stderr.write(
+            f"error: the passphrase does not open Pulumi.{stack}.yaml (key encryptionsalt): set PULUMI_CONFIG_PASSPHRASE"
+            " or PULUMI_CONFIG_PASSPHRASE_FILE to the passphrase that the stack was created with; nothing was changed\n"
+        )
+    return process.returncode
 
 
 def link_packages() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.tools import install
 from sandbox.workspace import ROOT
 from tests.engine.test_cluster import processes_of
 from tests.support.engine import Outcome, run
@@ -31,6 +32,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def make(checkout: Path, *args: str, env: dict[str, str] | None = None) -> Outcome:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "KUBECONFIG", "MAKE"))}
     return run("/usr/bin/make", "--no-print-directory", *args, cwd=checkout, env={**kept, **(env or {})})
+
+
+def run_pulumi(checkout: Path, *args: str, env: dict[str, str]) -> Outcome:
+    return run(str(install().binary("pulumi")), *args, "--non-interactive", cwd=checkout, env={**os.environ, **env})
 
 
 def left_over(checkout: Path) -> str:
@@ -70,6 +75,26 @@ def test_prod_without_a_context_is_refused_before_anything_is_done(checkout: Pat
     assert "pulumi config set kubernetes:context NAME --stack prod" in done.text
     assert "Traceback" not in done.text
     assert not (checkout / ".sandbox").exists()
+
+
+def test_a_wrong_passphrase_is_refused_with_what_to_do(checkout: Path, tmp_path: Path) -> None:
+    prod = checkout / "Pulumi.prod.yaml"
+    before = prod.read_text()
+    (tmp_path / "state").mkdir()
+    backend = {"PULUMI_BACKEND_URL": (tmp_path / "state").as_uri(), "PULUMI_HOME": str(tmp_path / "home")}
+    try:
+        prod.write_text(before.replace("config:", "config:\n  kubernetes:context: mine", 1))
+        assert (
+            run_pulumi(checkout, "stack", "init", "prod", env={**backend, "PULUMI_CONFIG_PASSPHRASE": "right"}).code
+            == 0
+        )
+        done = make(checkout, "preview", "STACK=prod", env={**backend, "PULUMI_CONFIG_PASSPHRASE": "wrong"})
+    finally:
+        prod.write_text(before)
+    assert done.code != 0
+    assert "the passphrase does not open Pulumi.prod.yaml (key encryptionsalt)" in done.text
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" in done.text
+    assert "Traceback" not in done.text
 
 
 def test_a_stack_that_does_not_exist_is_refused_with_those_that_do(checkout: Path) -> None:

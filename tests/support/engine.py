@@ -13,10 +13,8 @@ from typing import Any
 import yaml
 
 from sandbox.cluster import CONTEXT, Cluster
-from sandbox.workspace import ROOT, Workspace
+from sandbox.workspace import POLICIES, ROOT, Workspace
 from tests.support.configuration import stack_config
-
-POLICIES = ["--policy-pack", str(ROOT / "policies")]
 
 
 @dataclass(frozen=True)
