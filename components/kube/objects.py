@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.kube.labels import labels
-from components.kube.pods import Manifest
+from components.kube.pods import RESTRICTED_POD, Manifest, restricted_container
 
 
 def metadata(component: str, namespace: Any, name: str, annotations: Manifest | None = None) -> Manifest:
@@ -57,6 +57,40 @@ def secret(component: str, namespace: Any, name: str, values: Mapping[str, Any])
         "type": "Opaque",
         "stringData": dict(values),
     }
+
+
+def workload(kind: str, component: str, namespace: Any, name: str, *, pod: Manifest, **spec: Any) -> Manifest:
+    """A Deployment, DaemonSet or StatefulSet whose pods are found by their name; `spec` adds its other fields."""
+    selector = {"app.kubernetes.io/name": name}
+    template = {"metadata": {"labels": labels(component, name=name)}, "spec": pod}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": metadata(component, namespace, name),
+        "spec": {**spec, "selector": {"matchLabels": selector}, "template": template},
+    }
+
+
+def image_pull(component: str, namespace: Any, name: str, image: Manifest, pod: Manifest) -> Manifest:
+    """A DaemonSet that makes nodes pull an image and keep it, because a container of it sleeps there.
+
+    Args:
+        component: whose image it is.
+        namespace: where the DaemonSet lives.
+        name: of the DaemonSet.
+        image: the fields `image` and `imagePullPolicy`; it must have a `sleep`.
+        pod: fields of the pod, such as identity and placement.
+    """
+    small = {"cpu": "10m", "memory": "32Mi"}
+    container = {
+        "name": "keep",
+        **image,
+        "command": ["sleep", "infinity"],
+        "resources": {"requests": small, "limits": small},
+        "securityContext": restricted_container(),
+    }
+    pod = {**pod, "securityContext": {**RESTRICTED_POD, "runAsUser": 65534}, "terminationGracePeriodSeconds": 0}
+    return workload("DaemonSet", component, namespace, name, pod={**pod, "containers": [container]})
 
 
 def service(

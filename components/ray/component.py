@@ -66,11 +66,8 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         worker_account = self.child("worker-account", objects.service_account("ray", namespace, "ray-worker"))
         operator = self._operator(spec, images, namespace, priority_classes) if spec.operator.mode == "managed" else []
         token = self._token(namespace) if spec.authentication == "token" else None
-        pulled = (
-            [self.child("image-pull", manifests.pre_pull(spec, images, namespace, worker_account.named()))]
-            if spec.pre_pull_images
-            else []
-        )
+        pre_pulls = manifests.pre_pulls(spec, images, namespace, worker_account.named()) if spec.pre_pull_images else {}
+        pulled = [self.child(daemon.removeprefix("ray-"), manifest) for daemon, manifest in pre_pulls.items()]
         around = manifests.Surroundings(
             namespace=namespace,
             head_account=head_account.named(),

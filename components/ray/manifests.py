@@ -76,11 +76,9 @@ def operator_deployment(spec: RaySpec, images: RayImages, namespace: Any, priori
 
     Source: config/manager/manager.yaml; flags and the probe address from main.go and apis/config/v1alpha1.
     """
-    selector = {"app.kubernetes.io/name": OPERATOR}
     container: Manifest = {
         "name": OPERATOR,
-        "image": images.kuberay_operator,
-        "imagePullPolicy": spec.image_pull_policy,
+        **_image(spec, images.kuberay_operator),
         "args": [
             "--enable-leader-election=true",
             "--leader-election-namespace=$(POD_NAMESPACE)",
@@ -96,27 +94,17 @@ def operator_deployment(spec: RaySpec, images: RayImages, namespace: Any, priori
         "resources": resources(spec.operator.resources),
         "securityContext": restricted_container(),
     }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": objects.metadata("ray", namespace, OPERATOR),
-        "spec": {
-            "replicas": 1,
-            "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": selector},
-            "template": {
-                "metadata": {"labels": {**labels("ray", version=spec.kuberay_version), **selector}},
-                "spec": {
-                    "serviceAccountName": OPERATOR,
-                    "automountServiceAccountToken": True,
-                    "priorityClassName": priority_class,
-                    "securityContext": RESTRICTED_POD,
-                    "terminationGracePeriodSeconds": 10,
-                    "containers": [container],
-                },
-            },
-        },
+    pod: Manifest = {
+        "serviceAccountName": OPERATOR,
+        "automountServiceAccountToken": True,
+        "priorityClassName": priority_class,
+        "securityContext": RESTRICTED_POD,
+        "terminationGracePeriodSeconds": 10,
+        "containers": [container],
     }
+    return objects.workload(
+        "Deployment", "ray", namespace, OPERATOR, pod=pod, replicas=1, strategy={"type": "Recreate"}
+    )
 
 
 @dataclass(frozen=True)
@@ -205,7 +193,11 @@ def _head_group(spec: RaySpec, images: RayImages, around: Surroundings) -> Manif
         "template": _pod_template(
             spec,
             spec.head,
-            _container("ray-head", images.ray, [{"name": name, "containerPort": port} for name, port in PORTS.items()]),
+            {
+                "name": "ray-head",
+                **_image(spec, images.ray),
+                "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
+            },
             around,
             pod={
                 "serviceAccountName": around.head_account,
@@ -227,7 +219,6 @@ def _worker_group(spec: RaySpec, images: RayImages, group: WorkerGroup, around: 
     if group.gpu:
         params["num-gpus"] = str(group.gpu.count)
         annotations = {CUDA_ANNOTATION: images.ray_gpu.cuda}
-    image = images.ray_gpu.reference if group.gpu else images.ray
     return _without_empty(
         {
             "groupName": group.name,
@@ -239,7 +230,11 @@ def _worker_group(spec: RaySpec, images: RayImages, group: WorkerGroup, around: 
             "template": _pod_template(
                 spec,
                 group,
-                _container("ray-worker", image, [{"name": "metrics", "containerPort": PORTS["metrics"]}]),
+                {
+                    "name": "ray-worker",
+                    **_image(spec, images.ray_gpu.reference if group.gpu else images.ray),
+                    "ports": [{"name": "metrics", "containerPort": PORTS["metrics"]}],
+                },
                 around,
                 pod={
                     "serviceAccountName": around.worker_account,
@@ -252,10 +247,6 @@ def _worker_group(spec: RaySpec, images: RayImages, group: WorkerGroup, around: 
         idleTimeoutSeconds=group.idle_timeout_seconds,
         scaleStrategy=now.scale_strategy if now else None,
     )
-
-
-def _container(name: str, image: str, ports: list[Manifest]) -> Manifest:
-    return {"name": name, "image": image, "ports": ports}
 
 
 def _pod_template(
@@ -284,7 +275,6 @@ def _pod_template(
                 _without_empty(
                     {
                         **container,
-                        "imagePullPolicy": spec.image_pull_policy,
                         "resources": resources(shape.resources, **counted),
                         "securityContext": _ray_security(),
                         "volumeMounts": [{"name": "shared-mem", "mountPath": "/dev/shm"}],  # noqa: S108 object store
@@ -332,50 +322,27 @@ def service(spec: RaySpec, namespace: Any, name: str) -> Manifest:
 _APP_PROTOCOL = {"gcs": "grpc", "dashboard": "http", "client": "grpc", "serve": "http", "metrics": "http"}
 
 
-def pre_pull(spec: RaySpec, images: RayImages, namespace: Any, account: Any) -> Manifest:
-    """A DaemonSet whose init containers do nothing but make every node pull the images.
+def pre_pulls(spec: RaySpec, images: RayImages, namespace: Any, account: Any) -> dict[str, Manifest]:
+    """DaemonSets that make every node pull the image it will need, and keep it; by name.
 
-    It tolerates the GPU taint; the last container sleeps, so that the node keeps the images while it runs.
+    CPU nodes get the one image, GPU nodes (by the models of the groups) the other: each is gigabytes.
     """
-    selector = {"app.kubernetes.io/name": "ray-image-pull"}
-    small = {"cpu": "10m", "memory": "32Mi"}
-    references = dict.fromkeys([images.ray, *([images.ray_gpu.reference] if _has_gpu(spec) else [])])
-
-    def container(name: str, image: str, command: list[str]) -> Manifest:
-        return {
-            "name": name,
-            "image": image,
-            "imagePullPolicy": spec.image_pull_policy,
-            "command": command,
-            "resources": {"requests": small, "limits": small},
-            "securityContext": {**restricted_container(), "runAsUser": _RAY_USER},
-        }
-
+    wanted: dict[str, tuple[str, Manifest]] = {"ray-image-pull": (images.ray, {})}
+    if models := sorted({group.gpu.model for group in spec.worker_groups if group.gpu}):
+        is_model = {"key": "nvidia.com/gpu.product", "operator": "In", "values": models}
+        terms = {"nodeSelectorTerms": [{"matchExpressions": [is_model]}]}
+        affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+        on_gpu_nodes = {"tolerations": [GPU_TOLERATION], "affinity": affinity}
+        wanted["ray-gpu-image-pull"] = (images.ray_gpu.reference, on_gpu_nodes)
+    identity = {"serviceAccountName": account, "automountServiceAccountToken": False}
     return {
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": objects.metadata("ray", namespace, "ray-image-pull"),
-        "spec": {
-            "selector": {"matchLabels": selector},
-            "template": {
-                "metadata": {"labels": {**labels("ray"), **selector}},
-                "spec": {
-                    "serviceAccountName": account,
-                    "automountServiceAccountToken": False,
-                    "securityContext": RESTRICTED_POD,
-                    "tolerations": [GPU_TOLERATION],
-                    "initContainers": [
-                        container(f"pull-{number}", image, ["true"]) for number, image in enumerate(references)
-                    ],
-                    "containers": [container("keep", images.ray, ["sleep", "infinity"])],
-                },
-            },
-        },
+        name: objects.image_pull("ray", namespace, name, _image(spec, image), {**identity, **placement})
+        for name, (image, placement) in wanted.items()
     }
 
 
-def _has_gpu(spec: RaySpec) -> bool:
-    return any(group.gpu for group in spec.worker_groups)
+def _image(spec: RaySpec, image: str) -> Manifest:
+    return {"image": image, "imagePullPolicy": spec.image_pull_policy}
 
 
 def client_environment(tracking: Endpoint | None, bucket: Bucket | None) -> list[Manifest]:

@@ -32,8 +32,11 @@ def test_the_cluster_is_ready_with_its_larger_groups(prod: Stack) -> None:
 
 
 def test_the_images_are_on_every_node_before_the_cluster_needs_them(prod: Stack) -> None:
-    status = prod.get("daemonset", "ray-image-pull")["status"]
-    assert status["numberReady"] == status["desiredNumberScheduled"] == 4
+    nodes = {"ray-image-pull": {"cpu1", "k8s-worker"}, "ray-gpu-image-pull": {"gpu1", "gpu2"}}
+    for name, expected in nodes.items():
+        pods = prod.get("pods", "--selector", f"app.kubernetes.io/name={name}")["items"]
+        assert {pod["spec"]["nodeName"] for pod in pods} == expected
+        assert prod.get("daemonset", name)["status"]["numberReady"] == len(expected)
 
 
 def test_the_pack_is_mandatory_and_found_nothing(first: Outcome) -> None:

@@ -103,9 +103,9 @@ def test_every_pod_satisfies_the_restricted_profile() -> None:
     cluster = ray_cluster(spec, IMAGES, AROUND)["spec"]
     templates = [cluster["headGroupSpec"]["template"], *[group["template"] for group in cluster["workerGroupSpecs"]]]
     templates.append(manifests.operator_deployment(spec, IMAGES, "n", "p")["spec"]["template"])
-    templates.append(manifests.pre_pull(spec, IMAGES, "n", "a")["spec"]["template"])
+    templates += [daemon["spec"]["template"] for daemon in manifests.pre_pulls(spec, IMAGES, "n", "a").values()]
     containers = [c for t in templates for c in [*t["spec"]["containers"], *t["spec"].get("initContainers", [])]]
-    assert len(containers) >= 6
+    assert len(containers) == 5
     for container in [*containers, cluster["autoscalerOptions"]]:
         security = container["securityContext"]
         assert security["allowPrivilegeEscalation"] is False
@@ -213,10 +213,16 @@ def test_the_services_have_the_names_and_ports_of_the_reports() -> None:
     assert found["ray-head"]["client"] == PORTS["client"] == 10001
 
 
-def test_pre_pulling_covers_every_image_once() -> None:
-    pod = manifests.pre_pull(RaySpec(worker_groups=(GPU_GROUP,)), IMAGES, "n", "a")["spec"]["template"]["spec"]
-    assert [container["image"] for container in pod["initContainers"]] == [IMAGES.ray, IMAGES.ray_gpu.reference]
-    assert pod["tolerations"] == [manifests.GPU_TOLERATION]
+def test_every_node_pulls_the_image_it_will_need_and_no_other() -> None:
+    daemons = manifests.pre_pulls(RaySpec(worker_groups=(WorkerGroup(name="cpu"), GPU_GROUP)), IMAGES, "n", "a")
+    pods = {name: daemon["spec"]["template"]["spec"] for name, daemon in daemons.items()}
+    cpu, gpu = pods["ray-image-pull"], pods["ray-gpu-image-pull"]
+    assert [container["image"] for container in cpu["containers"]] == [IMAGES.ray]
+    assert [container["image"] for container in gpu["containers"]] == [IMAGES.ray_gpu.reference]
+    assert "tolerations" not in cpu
+    assert gpu["tolerations"] == [manifests.GPU_TOLERATION]
+    assert "Tesla-K80" in str(gpu["affinity"])
+    assert list(manifests.pre_pulls(RaySpec(), IMAGES, "n", "a")) == ["ray-image-pull"]
 
 
 def granted(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
