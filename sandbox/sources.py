@@ -55,7 +55,6 @@ class Download:
 
     url: str
     checksums: str = ""
-    digest: str = "sha256"
     member: str = ""
     arch: Mapping[str, str] = field(default_factory=dict)
 
@@ -138,7 +137,7 @@ def check(tool: Tool, stage: Path) -> None:
         if not (stage / name).is_file():
             raise WayError(f"{name} is missing")
         pinned = tool.sha256.get(name)
-        if pinned and (found := _digest(stage / name, "sha256")) != pinned:
+        if pinned and (found := _digest(stage / name)) != pinned:
             raise WayError(f"{name} has sha256 {found}, pinned is {pinned}")
         (stage / name).chmod(0o644 if Path(name).suffix else 0o755)
     if tool.ask and (said := _version(tool.ask, stage / tool.files[0])) != tool.version:
@@ -175,8 +174,8 @@ def download(tool: Tool, stage: Path, run: Run) -> None:
         release = _fetch(url, run)
         if source.checksums:
             wanted = _published(source.checksums.format(url=url, **words), PurePosixPath(url).name, run)
-            if (found := _digest(release, source.digest)) != wanted:
-                raise WayError(f"{url} has {source.digest} {found}, its publisher says {wanted}")
+            if (found := _digest(release)) != wanted:
+                raise WayError(f"{url} has sha256 {found}, its publisher says {wanted}")
         elif name not in tool.sha256:
             raise WayError(f"there is no checksum for {name}")
         if source.member:
@@ -240,9 +239,9 @@ def _version(ask: Ask, binary: Path) -> str:
     return found[1] if found else "of no known version"
 
 
-def _digest(path: Path, kind: str) -> str:
+def _digest(path: Path) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, kind).hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _published(url: str, name: str, run: Run) -> str:

@@ -322,12 +322,11 @@ def test_an_archive_is_fetched_once_for_all_its_files_and_its_host_is_asked_once
     archive = tar_gz(demo=script(), tail=b"more", unwanted=b"x")
     publisher.files |= {
         "/demo-x64.tar.gz": archive,
-        "/sums": f"{hashlib.sha1(archive, usedforsecurity=False).hexdigest()}  demo-x64.tar.gz".encode(),
+        "/sums": f"{sha256(archive)}  demo-x64.tar.gz".encode(),
     }
     source = {
         "url": publisher.url + "/demo-{arch}.tar.gz",
         "checksums": publisher.url + "/sums",
-        "digest": "sha1",
         "member": "release/{file}",
         "arch": {"amd64": "x64", "arm64": "x64"},
     }
