@@ -176,7 +176,7 @@ def run_shown(command: Sequence[str], directory: Path, env: Mapping[str, str]) -
         stack = command[command.index("--stack") + 1] if "--stack" in command else "the stack"
         sys.stderr.write(
             f"error: the passphrase does not open Pulumi.{stack}.yaml (key encryptionsalt): set "
-            "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the one that the stack was created with; nothing was changed\n"
+            "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the one the stack was created with; nothing was changed\n"
         )
     return process.returncode
 
