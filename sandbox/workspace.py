@@ -132,10 +132,12 @@ class Workspace:
         Returns:
             Whether they are there.
         """
-        applied = self.directory / f"{stack}-{self.toolbox.crds.name}.applied"
+        applied = self.cluster.directory / f"{stack}-{self.toolbox.crds.name}.applied"
         if applied.exists() and not again:
             return True
-        done = self.pulumi(["up", "--yes", "--skip-preview", *POLICIES], stack, program=CRDS, capture=capture)
+        done = self.pulumi(
+            ["up", "--yes", "--skip-preview", "--refresh", *POLICIES], stack, program=CRDS, capture=capture
+        )
         if done.returncode == 0:
             applied.touch()
         return done.returncode == 0
@@ -174,10 +176,9 @@ def run_shown(command: Sequence[str], directory: Path, env: Mapping[str, str]) -
             told += line
     if "incorrect passphrase" in told:
         stack = command[command.index("--stack") + 1] if "--stack" in command else "the stack"
-        sys.stderr.write(
-            f"error: the passphrase does not open Pulumi.{stack}.yaml (key encryptionsalt): set "
-            "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the one the stack was created with; nothing was changed\n"
-        )
+        where = f"Pulumi.{stack}.yaml (key encryptionsalt)"
+        remedy = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the one the stack was created with"
+        sys.stderr.write(f"error: the passphrase does not open {where}: {remedy}; nothing was changed\n")
     return process.returncode
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,9 @@ def left_over(checkout: Path) -> str:
     return "\n".join(line for line in done.text.splitlines() if line.startswith(("??", "!!")))
 
 
-def test_up_deploys_again_changes_nothing_and_down_leaves_nothing(checkout: Path, tmp_path: Path) -> None:
+def test_up_deploys_again_changes_nothing_survives_a_crash_and_down_leaves_nothing(
+    checkout: Path, tmp_path: Path
+) -> None:
     home = {
         "HOME": str(tmp_path),
         "ML_PLATFORM_CACHE": os.environ.get("ML_PLATFORM_CACHE", str(Path.home() / ".cache" / "ml-platform")),
@@ -61,6 +64,11 @@ def test_up_deploys_again_changes_nothing_and_down_leaves_nothing(checkout: Path
     assert status.code == 0, status.text
     assert status.text.count("running") >= 7
     assert make(checkout, "preview", env=home).code == 0
+    for pid in processes_of(checkout):
+        os.kill(pid, signal.SIGKILL)
+    assert make(checkout, "status", env=home).code != 0
+    recovered = make(checkout, "up", env=home)
+    assert recovered.code == 0, recovered.text
     down = make(checkout, "down", env=home)
     assert down.code == 0, down.text
     assert left_over(checkout) == ""
