@@ -38,13 +38,13 @@ tools: $(VENV)/.ready ## obtain the pinned tools (about 20 minutes where they ha
 env: $(VENV)/.ready ## print shell commands: eval "$$(make env)"
 	@$(PYTHON) -m sandbox env
 
-test: $(VENV)/.ready ## run every test but those on a real node
+test: tools ## run every test but those on a real node
 	$(PYTHON) -m pytest
 
-unit: $(VENV)/.ready ## run the tests that need no cluster
+unit: tools ## run the tests that need no cluster
 	$(PYTHON) -m pytest -m "not engine" -n auto
 
-engine: $(VENV)/.ready ## run the tests on the real engine and a real API server
+engine: tools ## run the tests on the real engine and a real API server
 	$(PYTHON) -m pytest -m engine
 
 lint: $(VENV)/.ready ## check style, types and the layers of the code
@@ -57,7 +57,7 @@ format: $(VENV)/.ready ## rewrite the code in the project's style
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-golden: $(VENV)/.ready ## rewrite the golden files; read the diff before you commit it
+golden: tools ## rewrite the golden files; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/golden
 
 lock: $(VENV)/.ready ## resolve requirements*.in again

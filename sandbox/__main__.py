@@ -26,6 +26,9 @@ from sandbox.workspace import (
     tool_path,
 )
 
+NO_TOOLS = Toolbox(Path(), {}, ())
+"""To look at a sandbox and to remove it, none is needed."""
+
 
 class Refused(Exception):  # noqa: N818 it is no failure of ours
     """The command cannot be carried out as asked; the message says why and what to do."""
@@ -58,15 +61,8 @@ def main() -> int:
 def up(stack: str) -> int:
     """Tools, cluster, CRDs, platform; then what to try next."""
     began = time.monotonic()
-    settings = _stack_file(stack)
-    if _existing(settings):
-        return _on_existing_cluster(["up", *POLICIES], stack, settings)
-    workspace = _workspace(install())
-    _step("cluster", workspace.cluster.up)
-    if not workspace.apply_crds(stack):
-        raise Refused("the CRDs were not applied: see above")
-    code = workspace.pulumi(["up", "--yes", *POLICIES], stack).returncode
-    if code == 0:
+    code = _plan(["up"], stack)
+    if code == 0 and not _existing(_stack_file(stack)):
         print(f"\nThe platform of stack {stack} is up after {time.monotonic() - began:.0f} s. Try:")
         print('  eval "$(make env)"                                    # kubectl and pulumi of the sandbox')
         print("  kubectl get rayclusters,pods -A -o wide               # the cluster and where its workers are")
@@ -78,14 +74,20 @@ def up(stack: str) -> int:
 
 def preview(stack: str) -> int:
     """What `up` would do, judged by the policy pack; nothing is created."""
+    return _plan(["preview"], stack)
+
+
+def _plan(command: list[str], stack: str) -> int:
+    """Bring up what the stack needs, and run one of Pulumi's commands on it with the policy pack."""
     settings = _stack_file(stack)
     if _existing(settings):
-        return _on_existing_cluster(["preview", *POLICIES], stack, settings)
+        return _on_existing_cluster([*command, *POLICIES], stack, settings)
     workspace = _workspace(install())
     _step("cluster", workspace.cluster.up)
     if not workspace.apply_crds(stack):
         raise Refused("the CRDs were not applied: see above")
-    return workspace.pulumi(["preview", *POLICIES], stack).returncode
+    # On a cluster of its own nobody has to be asked.
+    return workspace.pulumi([*command, *(["--yes"] if command == ["up"] else []), *POLICIES], stack).returncode
 
 
 def down(stack: str) -> int:
@@ -94,7 +96,7 @@ def down(stack: str) -> int:
         raise Refused(f"stack {stack} lives on a cluster of yours: `pulumi destroy --stack {stack}` removes it")
     directory = _directory()
     if directory.exists():
-        _step("cluster removed", _workspace(install()).cluster.down)
+        _step("cluster removed", _workspace(NO_TOOLS).cluster.down)
         shutil.rmtree(directory)
     else:
         print("sandbox: nothing to remove")
@@ -109,7 +111,7 @@ def status(stack: str) -> int:
     if not _directory().exists():
         print("sandbox: not running (start it with `make up`)")
         return 1
-    components = _workspace(install()).cluster.status()
+    components = _workspace(NO_TOOLS).cluster.status()
     for component in components:
         state = f"running  {component.memory:5d} MiB" if component.running else "stopped           "
         print(f"{component.name:<60} {state}  {component.log}")

@@ -4,6 +4,7 @@ kwokctl runs etcd, API server, controller manager and scheduler as processes on 
 of it lies in one directory, so two clusters never meet, and removing one leaves nothing.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,13 +104,8 @@ class Cluster:
 
     def down(self) -> None:
         """Stop every process of this cluster and remove its directory; nothing to do is fine."""
-        _end(_pid_of(self._controllers_pid, self.directory))
-        for pidfile in self.logs.glob("*.pid"):
-            _end(_pid_of(pidfile, self.directory))
-        if self._workdir.exists():
-            self._kwokctl("delete", "cluster", check=False)
-            for component in self._control_plane():
-                _end(component.pid)
+        _end([self._controllers()])  # first: it would start operators again
+        _end(self.status())
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def status(self) -> list[Component]:
@@ -187,11 +183,11 @@ class Cluster:
         self.kubeconfig.write_text(_renamed(own))
         self.kubeconfig.chmod(0o600)
 
-    def _kwokctl(self, *args: str, check: bool = True) -> None:
+    def _kwokctl(self, *args: str) -> None:
         command = [str(self.toolbox.binary("kwokctl")), "--name", "sandbox", *args]
         env = {**os.environ, **self.kubectl_environment, "KWOK_WORKDIR": str(self._workdir)}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=300)
-        if check and done.returncode:
+        if done.returncode:
             logs = self._workdir / "clusters" / "sandbox" / "logs"
             raise ClusterError(f"the control plane did not start: {_last(done.stderr)} (logs: {logs})")
 
@@ -247,20 +243,17 @@ def _process(pid: int | None) -> tuple[int | None, int]:
     return pid, int(fields.get("VmRSS", "0 kB").split()[0]) // 1024
 
 
-def _end(pid: int | None, *, patience: float = 10.0) -> None:
-    """End a process that we started: asked first, forced after `patience` seconds."""
-    if pid is None:
-        return
+def _end(components: Iterable[Component], *, patience: float = 10.0) -> None:
+    """End processes that we started: asked first, forced after `patience` seconds."""
+    alive = {component.pid for component in components if component.pid}
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
         deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            if _process(pid)[0] is None:
-                return
-            time.sleep(0.05)
+        while alive and time.monotonic() < deadline:
+            alive = {pid for pid in alive if _process(pid)[0] is not None}
+            time.sleep(0.02)
 
 
 def _last(text: str) -> str:
