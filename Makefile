@@ -66,7 +66,8 @@ lock: $(VENV)/.ready ## resolve requirements*.in again
 	$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  -c requirements.txt requirements-dev.in -o requirements-dev.txt
 
-$(VENV)/.ready: requirements-dev.txt
+# The directory is named by the lock, so it is never out of date.
+$(VENV)/.ready:
 	@echo "python packages: installing into $(VENV)"
 	@rm -rf $(VENV) && python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
