@@ -7,13 +7,17 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
-from sandbox.tools import Toolbox, ToolError, install
+from sandbox.forwards import open_addresses
+from sandbox.images import ImageError, build
+from sandbox.machine import obstacle
+from sandbox.tools import Toolbox, ToolError, install, wanted
 from sandbox.workspace import (
     CRDS,
     PACKAGES,
@@ -51,7 +55,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         return commands[args.command](args.stack)
-    except (ClusterError, Refused, ToolError) as error:
+    except (ClusterError, ImageError, Refused, ToolError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -67,9 +71,21 @@ def up(stack: str) -> int:
         print('  eval "$(make env)"                                    # kubectl and pulumi of the sandbox')
         print("  kubectl get rayclusters,pods -A -o wide               # the cluster and where its workers are")
         print(f"  pulumi stack output --stack {stack} --json                  # what other teams build on")
+        for name, address in _addresses(stack).items():
+            print(f"  {address:<55} # {name}")
         print("  make status                                           # processes, memory, logs")
         print("  make down                                             # remove all of it")
     return code
+
+
+def _addresses(stack: str) -> dict[str, str]:
+    """What a person can open: only real pods answer."""
+    workspace = _workspace(install(wanted(real=True))) if _workspace(NO_TOOLS).cluster.node.exists else None
+    if workspace is None:
+        return {}
+    outputs = workspace.outputs(stack)
+    ports = {"ray-head": int(outputs["ray"]["dashboard"]["port"])}
+    return open_addresses(workspace.cluster, str(outputs["tenancy"]["namespace"]), ports)
 
 
 def preview(stack: str) -> int:
@@ -82,12 +98,41 @@ def _plan(command: list[str], stack: str) -> int:
     settings = _stack_file(stack)
     if _existing(settings):
         return _on_existing_cluster([*command, *POLICIES], stack, settings)
-    workspace = _workspace(install())
-    _step("cluster", workspace.cluster.up)
+    workspace = _started()
     if not workspace.apply_crds(stack):
         raise Refused("the CRDs were not applied: see above")
     # On a cluster of its own nobody has to be asked.
     return workspace.pulumi([*command, *(["--yes"] if command == ["up"] else []), *POLICIES], stack).returncode
+
+
+def _started() -> Workspace:
+    """The workspace with its cluster running, and its images loaded where pods are real."""
+    real = _real()
+    toolbox = install(wanted(real=real))
+    images = build(toolbox, ["ray", "kuberay-operator"]) if real else {}
+    workspace = _workspace(toolbox, real=real)
+    _step("cluster", workspace.cluster.up)
+    for image in (images[name] for name in images if name != "base"):  # a layer of the others
+        loaded = workspace.cluster.directory / f"{image.archive.name}.loaded"
+        if not loaded.exists():
+            _step(f"image {image.reference}", partial(workspace.cluster.node.load, image.archive))
+            loaded.touch()
+    return workspace
+
+
+def _real() -> bool:
+    """Whether pods run for real: as SANDBOX says, else as what runs already does; simulated by default."""
+    choice = os.environ.get("SANDBOX", "")
+    if choice not in {"", "real", "simulated"}:
+        raise Refused(f"SANDBOX is '{choice}': set it to real or simulated, or leave it out")
+    running = _directory().exists() and _workspace(NO_TOOLS).cluster.kubeconfig.exists()
+    if not choice and running:
+        return _workspace(NO_TOOLS).cluster.node.exists
+    if choice != "real":
+        return False
+    if reason := obstacle():
+        raise Refused(f"SANDBOX=real, but {reason}")
+    return True
 
 
 def down(stack: str) -> int:
@@ -123,9 +168,7 @@ def crds(stack: str) -> int:
     settings = _stack_file(stack)
     if _existing(settings):
         return _on_existing_cluster(["up", *POLICIES], stack, settings, program=CRDS)
-    workspace = _workspace(install())
-    _step("cluster", workspace.cluster.up)
-    return 0 if workspace.apply_crds(stack, again=True) else 1
+    return 0 if _started().apply_crds(stack, again=True) else 1
 
 
 def tools(stack: str) -> int:
@@ -150,8 +193,8 @@ def _directory() -> Path:
     return Path(os.environ.get("ML_PLATFORM_SANDBOX", ROOT / ".sandbox")).resolve()
 
 
-def _workspace(toolbox: Toolbox) -> Workspace:
-    return Workspace(_directory(), Cluster(_directory() / "cluster", toolbox))
+def _workspace(toolbox: Toolbox, *, real: bool = False) -> Workspace:
+    return Workspace(_directory(), Cluster(_directory() / "cluster", toolbox, real=real))
 
 
 def _stack_file(stack: str) -> dict[str, Any]:

@@ -1,24 +1,26 @@
-"""The embedded Kubernetes: a real control plane and real operators, with simulated nodes and pods.
+"""The embedded Kubernetes: a real control plane and real operators, with simulated nodes and, where asked, a real one.
 
-kwokctl runs etcd, API server, controller manager and scheduler as processes on loopback; kwok plays the kubelets. All
-of it lies in one directory, so two clusters never meet, and removing one leaves nothing.
+kwokctl runs etcd, API server, controller manager and scheduler as processes on loopback; kwok plays the kubelets of the
+simulated nodes. All of it lies in one directory, so two clusters never meet, and removing one leaves nothing.
 """
 
-import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from sandbox import configs, processes
+from sandbox.node import Node
+from sandbox.processes import ClusterError, Component
 from sandbox.tools import Toolbox
+
+__all__ = ["CONTEXT", "SHAPE", "Cluster", "ClusterError", "Component"]
 
 CONTEXT = "ml-platform-sandbox"
 """The one context of the sandbox's kubeconfig; the program looks for it where none is configured."""
@@ -29,25 +31,6 @@ _READY_SECONDS = 90
 _CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 
 
-class ClusterError(Exception):
-    """The cluster did not come up or go down; the message says which part, why, and where its log lies."""
-
-
-@dataclass(frozen=True)
-class Component:
-    """A process of the sandbox as `status` shows it; memory in MiB, 0 where it does not run."""
-
-    name: str
-    pid: int | None
-    memory: int
-    log: Path
-
-    @property
-    def running(self) -> bool:
-        """Whether the process is alive."""
-        return self.pid is not None
-
-
 @dataclass(frozen=True)
 class Cluster:
     """One embedded cluster.
@@ -55,10 +38,12 @@ class Cluster:
     Attributes:
         directory: all of its state; removed by `down`.
         toolbox: the pinned tools.
+        real: have a real node, on which every pod runs that asks for no GPU, instead of simulated CPU nodes.
     """
 
     directory: Path
     toolbox: Toolbox
+    real: bool = False
 
     @property
     def kubeconfig(self) -> Path:
@@ -75,6 +60,11 @@ class Cluster:
         """Logs of the operators that run beside the control plane."""
         return self.directory / "logs"
 
+    @property
+    def node(self) -> Node:
+        """The real node; where there is none, it has no status and nothing to remove."""
+        return Node(self.directory / "node", self.toolbox)
+
     def up(self, shape: Path = SHAPE) -> bool:
         """Start the cluster and wait until its nodes are ready.
 
@@ -85,7 +75,7 @@ class Cluster:
             Whether anything had to be started.
 
         Raises:
-            ClusterError: a part did not come up.
+            ClusterError: a part did not come up, or what runs has a real node where none is wanted, or the reverse.
         """
         started = False
         if not self._answers():
@@ -93,9 +83,16 @@ class Cluster:
                 self.down()
             self._create()
             started = True
-        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(shape))
+        elif self.node.exists != self.real:
+            has, wanted = ("a real node", "none") if self.node.exists else ("no real node", "one")
+            raise ClusterError(f"the cluster that runs has {has}, and {wanted} is wanted: remove it first (make down)")
+        nodes = simulated(shape, beside_a_real_one=self.real)
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", stdin=nodes)
         # The node object's status is a subresource: `apply` alone leaves capacity to the default.
-        self.kubectl("apply", "--server-side", "--force-conflicts", "--subresource=status", "--filename", str(shape))
+        status = ("--server-side", "--force-conflicts", "--subresource=status")
+        self.kubectl("apply", *status, "--filename", "-", stdin=nodes)
+        if self.real:
+            started |= self.node.up(self._home / "pki", self._server(), self.kubectl)
         self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={_READY_SECONDS}s")
         if not self._controllers().running:
             self._start_controllers()
@@ -104,17 +101,19 @@ class Cluster:
 
     def down(self) -> None:
         """Stop every process of this cluster and remove its directory; nothing to do is fine."""
-        _end([self._controllers()])  # first: it would start operators again
-        _end(self.status())
+        processes.end([self._controllers()])  # first: it would start operators again
+        self.node.down()
+        # The API server would wait for an etcd that is gone; what they would save is removed anyway.
+        processes.end(self.status(), patience=2)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def status(self) -> list[Component]:
         """Every process that belongs to this cluster."""
         operators = [
-            Component(pidfile.stem, *_process(_pid_of(pidfile, self.directory)), pidfile.with_suffix(".log"))
+            processes.component(pidfile.stem, pidfile, pidfile.with_suffix(".log"), self.directory)
             for pidfile in sorted(self.logs.glob("*.pid"))
         ]
-        return [*self._control_plane(), self._controllers(), *operators]
+        return [*self._control_plane(), *self.node.status(), self._controllers(), *operators]
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         """Run kubectl against this cluster and return what it prints.
@@ -134,21 +133,21 @@ class Cluster:
         return self.directory / "kwok"
 
     @property
-    def _controllers_pid(self) -> Path:
-        return self.directory / "controllers.pid"
+    def _home(self) -> Path:
+        return self._workdir / "clusters" / "sandbox"
 
     def _controllers(self) -> Component:
-        return Component(
-            "controllers",
-            *_process(_pid_of(self._controllers_pid, self.directory)),
-            self.directory / "controllers.log",
-        )
+        pidfile = self.directory / "controllers.pid"
+        return processes.component("controllers", pidfile, pidfile.with_suffix(".log"), self.directory)
 
     def _control_plane(self) -> Iterator[Component]:
-        home = self._workdir / "clusters" / "sandbox"
         for name in _CONTROL_PLANE:
-            pid = _pid_of(home / "pids" / f"{name}.pid", self.directory)
-            yield Component(name, *_process(pid), home / "logs" / f"{name}.log")
+            files = self._home / "pids" / f"{name}.pid", self._home / "logs" / f"{name}.log"
+            yield processes.component(name, *files, self.directory)
+
+    def _server(self) -> str:
+        """Address of the API server, on loopback."""
+        return str(yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
 
     def _answers(self) -> bool:
         if not self.kubeconfig.exists() or not all(component.running for component in self._control_plane()):
@@ -169,12 +168,13 @@ class Cluster:
             "kwok-controller": "kwok",
         }
         flags = [f"--{flag}-binary={self.toolbox.binary(name)}" for flag, name in binaries.items()]
-        own = self._workdir / "kubeconfig"
+        config, own = self.directory / "kwok.yaml", self._workdir / "kubeconfig"
+        config.write_text(self._control_plane_config())
         self._kwokctl(
             "create",
             "cluster",
             "--config",
-            str(_KWOK_CONFIG),
+            str(config),
             "--kubeconfig",
             str(own),
             f"--wait={_READY_SECONDS}s",
@@ -183,32 +183,36 @@ class Cluster:
         self.kubeconfig.write_text(_renamed(own))
         self.kubeconfig.chmod(0o600)
 
+    def _control_plane_config(self) -> str:
+        first, *others = yaml.safe_load_all(_KWOK_CONFIG.read_text())
+        if self.real:
+            first = configs.control_plane(first, self._home / "pki", self.node.prepare())
+        return str(yaml.safe_dump_all([first, *others]))
+
     def _kwokctl(self, *args: str) -> None:
         command = [str(self.toolbox.binary("kwokctl")), "--name", "sandbox", *args]
         env = {**os.environ, **self.kubectl_environment, "KWOK_WORKDIR": str(self._workdir)}
+        if self.real:  # the API server speaks to the kubelet and to webhooks in pods
+            outside = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "localhost,127.0.0.1"
+            env |= dict.fromkeys(("NO_PROXY", "no_proxy"), f"{outside},{self.node.network.block}")
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=300)
         if done.returncode:
-            logs = self._workdir / "clusters" / "sandbox" / "logs"
-            raise ClusterError(f"the control plane did not start: {_last(done.stderr)} (logs: {logs})")
+            raise ClusterError(f"the control plane did not start: {_last(done.stderr)} (logs: {self._home / 'logs'})")
 
     def _start_controllers(self) -> None:
         self.logs.mkdir(exist_ok=True)
-        with (self.directory / "controllers.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "sandbox.controllers", str(self.directory), str(self.toolbox.bin)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                cwd=Path(__file__).parent.parent,
-                start_new_session=True,
-            )
-        self._controllers_pid.write_text(str(process.pid))
+        command = [sys.executable, "-m", "sandbox.controllers", str(self.directory), str(self.toolbox.bin)]
+        log = self.directory / "controllers.log"
+        processes.start(command, log.with_suffix(".pid"), log, cwd=Path(__file__).parent.parent)
         # A new process shows its command line only a moment after it was started.
-        deadline = time.monotonic() + 10
-        while not self._controllers().running:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise ClusterError(f"the controllers did not start (log: {self.directory / 'controllers.log'})")
-            time.sleep(0.01)
+        processes.wait(lambda: self._controllers().running, 10, f"the controllers did not start (log: {log})")
+
+
+def simulated(shape: Path, *, beside_a_real_one: bool) -> str:
+    """The manifests of the simulated nodes; beside a real one only those with GPUs, so that other pods run for real."""
+    nodes = list(yaml.safe_load_all(shape.read_text()))
+    kept = [node for node in nodes if not beside_a_real_one or "nvidia.com/gpu" in node["status"]["capacity"]]
+    return str(yaml.safe_dump_all(kept))
 
 
 def _renamed(kubeconfig: Path) -> str:
@@ -218,42 +222,6 @@ def _renamed(kubeconfig: Path) -> str:
         config[kind][0]["name"] = CONTEXT
     config["contexts"][0]["context"] = {"cluster": CONTEXT, "user": CONTEXT}
     return str(yaml.safe_dump({**config, "current-context": CONTEXT}))
-
-
-def _pid_of(pidfile: Path, directory: Path) -> int | None:
-    """The process of a pid file, if it is alive and was started for this directory: pids are used again."""
-    try:
-        pid = int(pidfile.read_text())
-        process = Path("/proc", str(pid))
-        told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-        told += str((process / "cwd").readlink()).encode()
-    except (OSError, ValueError):
-        return None
-    return pid if str(directory).encode() in told else None
-
-
-def _process(pid: int | None) -> tuple[int | None, int]:
-    try:
-        status = Path("/proc", str(pid), "status").read_text()
-    except OSError:
-        return None, 0
-    fields: Mapping[str, str] = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    if fields.get("State", "").strip().startswith("Z"):
-        return None, 0
-    return pid, int(fields.get("VmRSS", "0 kB").split()[0]) // 1024
-
-
-def _end(components: Iterable[Component], *, patience: float = 10.0) -> None:
-    """End processes that we started: asked first, forced after `patience` seconds."""
-    alive = {component.pid for component in components if component.pid}
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        deadline = time.monotonic() + patience
-        while alive and time.monotonic() < deadline:
-            alive = {pid for pid in alive if _process(pid)[0] is not None}
-            time.sleep(0.02)
 
 
 def _last(text: str) -> str:

@@ -1,9 +1,9 @@
 """Real operators for simulated pods: the part of a kubelet that starts processes.
 
-kwok only says that a pod runs. Where the container's image is one whose binary we have, this process runs the binary
-beside the control plane, as that pod: with the container's arguments, its environment, and the token of its own
-ServiceAccount. So an operator with a wrong image never starts, one with too few rights fails, and one whose
-Deployment is gone ends.
+kwok only says that a pod runs; one on a real node does run, and is left alone. Where the container's image is one whose
+binary we have, this process runs the binary beside the control plane, as that pod: with the container's arguments, its
+environment, and the token of its own ServiceAccount. So an operator with a wrong image never starts, one with too few
+rights fails, and one whose Deployment is gone ends.
 
 Run as `python -m sandbox.controllers DIRECTORY BIN` by `Cluster.up`.
 """
@@ -33,12 +33,16 @@ _MAX_BACKOFF_SECONDS = 30.0
 
 @dataclass
 class Runner:
-    """One container's process: started, started again when it ends, ended with its pod."""
+    """One process: started, started again when it ends, ended with what it belongs to.
+
+    `patience` is how many seconds it may take to end; then it is forced, as a kubelet does.
+    """
 
     name: str
     command: list[str]
     env: dict[str, str]
     log: Path
+    patience: float = 10.0
     stopped: threading.Event = field(default_factory=threading.Event)
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -64,6 +68,9 @@ class Runner:
         self.stopped.set()
         if self.process and self.process.poll() is None:
             self.process.terminate()
+            force = threading.Timer(self.patience, self.process.kill)
+            force.daemon = True
+            force.start()
 
 
 class Controllers:
@@ -73,6 +80,7 @@ class Controllers:
         self._directory = directory
         self._binaries = binaries
         self._runners: dict[str, Runner] = {}
+        self._simulated: dict[str, bool] = {}
         config.load_kube_config(str(directory / "kubeconfig"))
         self._core = client.CoreV1Api()
 
@@ -113,8 +121,15 @@ class Controllers:
                     self._runners.pop(uid).stop()
                 continue
             binary = binary_of(container.image)
-            if binary and uid not in self._runners and pod.status.phase == "Running":
+            new = binary and uid not in self._runners and pod.status.phase == "Running"
+            if binary and new and self._on_simulated_node(pod):
                 self._start(uid, pod, container, binary)
+
+    def _on_simulated_node(self, pod: Any) -> bool:
+        name = pod.spec.node_name
+        if name not in self._simulated:
+            self._simulated[name] = simulated(self._core.read_node(name))
+        return self._simulated[name]
 
     def _start(self, uid: str, pod: Any, container: Any, binary: str) -> None:
         name = f"{pod.metadata.namespace}_{pod.metadata.name}_{container.name}"
@@ -141,6 +156,11 @@ class Controllers:
         loaded = yaml.safe_load((self._directory / "kubeconfig").read_text())
         loaded["users"][0]["user"] = {"token": token.status.token}
         return str(yaml.safe_dump(loaded))
+
+
+def simulated(node: Any) -> bool:
+    """Whether kwok plays the node's kubelet: it does where the node carries this annotation, and nowhere else."""
+    return (node.metadata.annotations or {}).get("kwok.x-k8s.io/node") == "fake"
 
 
 def binary_of(image: str) -> str | None:

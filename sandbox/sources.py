@@ -80,7 +80,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Tool:
-    """One entry of the lock: a version, the files it consists of, and how to obtain them."""
+    """One entry of the lock: a version, the files it consists of, and how to obtain them.
+
+    `real` marks what only a real node wants.
+    """
 
     name: str
     version: str
@@ -90,6 +93,7 @@ class Tool:
     download: Download | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
     needs: Sequence[str] = ()
+    real: bool = False
 
     @classmethod
     def parse(cls, name: str, entry: Mapping[str, Any]) -> Self:

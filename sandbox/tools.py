@@ -98,6 +98,11 @@ def load(lock: Path = LOCK) -> dict[str, Tool]:
     return {name: Tool.parse(name, entry) for name, entry in tomllib.loads(lock.read_text()).items()}
 
 
+def wanted(*, real: bool, lock: Path = LOCK) -> list[str]:
+    """The tools of a sandbox with simulated nodes only, or of one with a real node beside them."""
+    return [name for name, tool in load(lock).items() if real or not tool.real]
+
+
 def key(tool: Tool, lock: Path = LOCK) -> str:
     """Twelve hex digits that change with the tool's lock entry, its build folders and the processor."""
     digest = hashlib.sha256(json.dumps(tomllib.loads(lock.read_text())[tool.name], sort_keys=True).encode())
@@ -120,7 +125,7 @@ def install(
     """Obtain tools in their pinned versions and say in one line each how they came.
 
     Args:
-        names: the tools wanted (what they need is added); all of the lock if not given.
+        names: the tools wanted (what they need is added); without, those of a sandbox of simulated nodes.
         lock: the file with the pins, its build folders beside it.
         cache: where to keep the tools, `cache_root()` if not given.
         keep_go_cache: leave Go's caches (tens of GB) after a build that worked; they always stay after
@@ -132,9 +137,9 @@ def install(
     known = load(lock)
     if unknown := sorted(set(names or ()) - set(known)):
         raise ToolError(f"tools.toml has no {', '.join(unknown)}; it has {', '.join(known)}")
-    wanted = set(known if names is None else names)
-    wanted |= {need for name in wanted for need in known[name].needs}
-    tools = [tool for tool in known.values() if tool.name in wanted]
+    asked = set(wanted(real=False, lock=lock) if names is None else names)
+    asked |= {need for name in asked for need in known[name].needs}
+    tools = [tool for tool in known.values() if tool.name in asked]
     root = cache or cache_root()
     homes = {tool.name: root / "tools" / f"{tool.name}-{tool.version}-{key(tool, lock)}" for tool in tools}
     names_of_all = "\n".join(sorted(home.name for home in homes.values()))
