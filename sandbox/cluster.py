@@ -28,6 +28,8 @@ CONTEXT = "ml-platform-sandbox"
 SHAPE = Path(__file__).with_name("nodes.yaml")
 _KWOK_CONFIG = Path(__file__).with_name("kwok.yaml")
 _READY_SECONDS = 90
+_KUBECTL_SECONDS = 300
+_ATTEMPTS = 3
 _CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 
 
@@ -123,7 +125,12 @@ class Cluster:
         """
         command = [str(self.toolbox.binary("kubectl")), *args]
         env = {**os.environ, **self.kubectl_environment}
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300, env=env)
+        try:
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, text=True, check=False, timeout=_KUBECTL_SECONDS, env=env
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(f"kubectl {' '.join(args[:3])} took longer than {_KUBECTL_SECONDS} s") from error
         if check and done.returncode:
             raise ClusterError(f"kubectl {' '.join(args[:3])} failed: {_last(done.stderr)}")
         return done.stdout
@@ -159,7 +166,36 @@ class Cluster:
         return True
 
     def _create(self) -> None:
-        self._workdir.mkdir(parents=True)
+        """Make the control plane.
+
+        kwokctl looks for free ports and lets go of them before the servers take them: another program may be faster.
+        """
+        config = self._control_plane_config()
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._workdir.mkdir(parents=True)
+            try:
+                self._create_once(config)
+                break
+            except ClusterError:
+                if attempt == _ATTEMPTS or not self._port_taken():
+                    raise
+            print("cluster: another program took one of its ports; once more", flush=True)
+            processes.end(self._control_plane(), patience=2)
+            shutil.rmtree(self._workdir)
+        self.kubeconfig.write_text(_renamed(self._workdir / "kubeconfig"))
+        self.kubeconfig.chmod(0o600)
+
+    def _port_taken(self) -> bool:
+        logs = (self._home / "logs").glob("*.log")
+        return any("address already in use" in log.read_text(errors="replace") for log in logs)
+
+    def _control_plane_config(self) -> str:
+        first, *others = yaml.safe_load_all(_KWOK_CONFIG.read_text())
+        if self.real:
+            first = configs.control_plane(first, self._home / "pki", self.node.prepare())
+        return str(yaml.safe_dump_all([first, *others]))
+
+    def _create_once(self, config: str) -> None:
         binaries = {
             "etcd": "etcd",
             "kube-apiserver": "kube-apiserver",
@@ -168,34 +204,27 @@ class Cluster:
             "kwok-controller": "kwok",
         }
         flags = [f"--{flag}-binary={self.toolbox.binary(name)}" for flag, name in binaries.items()]
-        config, own = self.directory / "kwok.yaml", self._workdir / "kubeconfig"
-        config.write_text(self._control_plane_config())
-        self._kwokctl(
+        flags += [f"--kubeconfig={self._workdir / 'kubeconfig'}", f"--wait={_READY_SECONDS}s"]
+        file = self.directory / "kwok.yaml"
+        file.write_text(config)
+        command = [
+            str(self.toolbox.binary("kwokctl")),
+            "--name",
+            "sandbox",
             "create",
             "cluster",
-            "--config",
-            str(config),
-            "--kubeconfig",
-            str(own),
-            f"--wait={_READY_SECONDS}s",
+            f"--config={file}",
             *flags,
-        )
-        self.kubeconfig.write_text(_renamed(own))
-        self.kubeconfig.chmod(0o600)
-
-    def _control_plane_config(self) -> str:
-        first, *others = yaml.safe_load_all(_KWOK_CONFIG.read_text())
-        if self.real:
-            first = configs.control_plane(first, self._home / "pki", self.node.prepare())
-        return str(yaml.safe_dump_all([first, *others]))
-
-    def _kwokctl(self, *args: str) -> None:
-        command = [str(self.toolbox.binary("kwokctl")), "--name", "sandbox", *args]
+        ]
         env = {**os.environ, **self.kubectl_environment, "KWOK_WORKDIR": str(self._workdir)}
         if self.real:  # the API server speaks to the kubelet and to webhooks in pods
             outside = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "localhost,127.0.0.1"
             env |= dict.fromkeys(("NO_PROXY", "no_proxy"), f"{outside},{self.node.network.block}")
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=300)
+        limit = 2 * _READY_SECONDS  # kwokctl has been seen to wait on beyond its own
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=limit)
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(f"the control plane was not up after {limit} s (logs: {self._home / 'logs'})") from error
         if done.returncode:
             raise ClusterError(f"the control plane did not start: {_last(done.stderr)} (logs: {self._home / 'logs'})")
 

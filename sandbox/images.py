@@ -8,7 +8,6 @@ An image is kept by the hash of all that it is made of. Two builds of the same i
 packages are: these are the newest of the release, not pinned ones.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,16 +16,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sandbox import containerfile, layers
+from sandbox.cache import cache_root, changing
 from sandbox.containerfile import Containerfile, ContainerfileError, Step
 from sandbox.sources import WayError
-from sandbox.tools import Toolbox, ToolError, cache_root
+from sandbox.tools import Toolbox, ToolError
 
 FOLDER = Path(__file__).resolve().parent.parent / "images"
 """One folder for each image: its Containerfile and the files that it copies."""
@@ -108,7 +107,7 @@ def build(
     if not all(archive.is_file() for archive in archives.values()):
         if os.geteuid() != 0:
             raise ImageError("only root can build images: their files belong to several users")
-        with _only_one(root), _scratch(root) as scratch:
+        with changing(root, "images: waiting for another run that builds them") as scratch:
             for name, archive in archives.items():
                 if not archive.is_file():
                     work = Path(tempfile.mkdtemp(dir=scratch))
@@ -312,28 +311,3 @@ class _Build:
                 log.seek(0)
                 tail = "\n".join(f"    {line}" for line in log.read().splitlines()[-20:])
                 raise ImageError(f"image {self.name}: {step}: ended with {process.returncode}, its last lines:\n{tail}")
-
-
-@contextmanager
-def _only_one(root: Path) -> Iterator[None]:
-    """Hold the lock of the images; a second run waits for the first."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("images: waiting for another run that builds them", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
-    """A directory on the cache's own disk; what a killed run left there goes first."""
-    scratch = root / "tmp"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(exist_ok=True)
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -4,7 +4,6 @@
 its publisher or from a build with `go`, in this order; see `sandbox.sources`.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,12 +11,12 @@ import shutil
 import tempfile
 import time
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import sources
+from sandbox.cache import cache_root, changing
 from sandbox.sources import Run, Tool, WayError
 
 LOCK = Path(__file__).with_name("tools.toml")
@@ -87,12 +86,6 @@ class Toolbox:
         log.touch()
 
 
-def cache_root() -> Path:
-    """Where the tools are kept between checkouts: ML_PLATFORM_CACHE, or ~/.cache/ml-platform."""
-    given = os.environ.get("ML_PLATFORM_CACHE")
-    return Path(given).absolute() if given else Path.home() / ".cache" / "ml-platform"
-
-
 def load(lock: Path = LOCK) -> dict[str, Tool]:
     """Every tool of a lock file by name, in its order."""
     return {name: Tool.parse(name, entry) for name, entry in tomllib.loads(lock.read_text()).items()}
@@ -145,7 +138,7 @@ def install(
     names_of_all = "\n".join(sorted(home.name for home in homes.values()))
     box = Toolbox(root / "bin" / hashlib.sha256(names_of_all.encode()).hexdigest()[:12], homes, tools)
     if not (box.bin.is_dir() and all(_ready(tool, homes[tool.name]) for tool in tools)):
-        with _only_one(root), _scratch(root) as scratch:
+        with changing(root, "tools: waiting for another run that installs them") as scratch:
             _obtain(tools, Run(lock.parent / "build", scratch, root / "go", homes), keep_go_cache)
             _link_binaries(box, scratch)
     print(f"tools: {len(tools)} ready", flush=True)
@@ -206,28 +199,3 @@ def _link_binaries(box: Toolbox, scratch: Path) -> None:
             for name in tool.files:
                 (stage / name).symlink_to(box.homes[tool.name] / name)
     _publish(stage, box.bin)
-
-
-@contextmanager
-def _only_one(root: Path) -> Iterator[None]:
-    """Hold the cache's lock; a second run waits for the first."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("tools: waiting for another run that installs them", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
-    """A directory for this run on the cache's own disk; what a killed run left there goes first."""
-    scratch = root / "tmp"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -585,13 +585,6 @@ def test_an_unknown_name_is_refused_before_anything_is_done(lock: Callable[..., 
         tools.install(["kubctl"], lock=lock(kubectl={}), cache=cache)
 
 
-def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("ML_PLATFORM_CACHE", str(tmp_path))
-    assert tools.cache_root() == tmp_path
-    monkeypatch.delenv("ML_PLATFORM_CACHE")
-    assert tools.cache_root() == Path.home() / ".cache" / "ml-platform"
-
-
 # --- the lock file of the project --------------------------------------------------------------------
 
 LOCKED = tools.load()
