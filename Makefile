@@ -11,10 +11,10 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status crds tools env test unit engine lint format golden lock
+.PHONY: help up preview down status crds tools images env test unit engine e2e lint format golden lock
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "STACK=dev (default) or prod."
 
 up: $(VENV)/.ready ## deploy the stack; dev brings its own cluster
@@ -35,6 +35,9 @@ crds: $(VENV)/.ready ## apply the pinned CRDs to the stack's cluster
 tools: $(VENV)/.ready ## obtain the pinned tools (about 20 minutes where they have to be built, once)
 	@$(PYTHON) -m sandbox tools
 
+images: $(VENV)/.ready ## build the images of real pods (about 2 minutes, once; needs root)
+	@$(PYTHON) -m sandbox images
+
 env: $(VENV)/.ready ## print shell commands: eval "$$(make env)"
 	@$(PYTHON) -m sandbox env
 
@@ -46,6 +49,9 @@ unit: tools ## run the tests that need no cluster
 
 engine: tools ## run the tests on the real engine and a real API server
 	$(PYTHON) -m pytest -m engine
+
+e2e: images ## run the tests on a real node with real pods (needs root)
+	$(PYTHON) -m pytest -m e2e
 
 lint: $(VENV)/.ready ## check style, types and the layers of the code
 	$(VENV)/bin/ruff format --check .

@@ -8,7 +8,7 @@ import pulumi_kubernetes
 
 from components.kube.diagnosis import pods_hook
 from components.kube.wires import Endpoint, KeyValueStore, SecretRef
-from components.ray import RayCluster, RaySpec
+from components.ray import RayCluster, RaySpec, live_scaling
 from components.settings import Settings, Target
 from components.tenancy import Tenancy
 
@@ -31,7 +31,7 @@ class Platform:
             namespace=tenancy.endpoints.namespace,
             priority_classes=tenancy.endpoints.priority_classes,
             crds=_crds(target.crds_stack, settings.ray),
-            live=target.ray_cluster,
+            scaling=live_scaling(target.ray_cluster, target.ray_pods),
             redis=_redis(settings),
             on_error=pods_hook(
                 "ray-pods", target.connection, settings.tenancy.namespace, settings.ray.cluster_name, "ray.io/cluster"

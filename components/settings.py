@@ -119,11 +119,13 @@ class Target:
         connection: the cluster.
         crds_stack: the stack that owns the cluster's CRDs.
         ray_cluster: the RayCluster that is already there, as the API server returns it; None on a first run.
+        ray_pods: the names of its pods.
     """
 
     connection: Connection
     crds_stack: str
     ray_cluster: Mapping[str, Any] | None
+    ray_pods: frozenset[str]
 
 
 class BadSettings(pulumi.RunError):
@@ -208,6 +210,8 @@ def _target(cluster: Cluster, settings: Settings, context: str | None, stack: st
     try:
         connection = Connection.to(context or SANDBOX_CONTEXT)
         ray_cluster = connection.read(f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters/{name}")
+        pods = f"/api/v1/namespaces/{namespace}/pods?labelSelector=ray.io/cluster%3D{name}"
+        listed = (connection.read(pods) or {}).get("items", []) if ray_cluster else []
     except ConnectionFailedError as problem:
         hint = "start the sandbox with `make up`" if cluster.kind == "sandbox" else "check KUBECONFIG and the cluster"
         raise ConnectionFailedError(f"{problem}; {hint}") from problem
@@ -215,4 +219,5 @@ def _target(cluster: Cluster, settings: Settings, context: str | None, stack: st
         connection=connection,
         crds_stack=cluster.crds_stack or f"{pulumi.get_organization()}/ml-platform-crds/{stack}",
         ray_cluster=ray_cluster,
+        ray_pods=frozenset(pod["metadata"]["name"] for pod in listed),
     )

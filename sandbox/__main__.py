@@ -1,4 +1,4 @@
-"""The commands behind `make`: up, preview, down, status, crds, tools, env."""
+"""The commands behind `make`: up, preview, down, status, crds, tools, images, env."""
 
 import argparse
 import contextlib
@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import yaml
 
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.forwards import open_addresses
+from sandbox.health import health
 from sandbox.images import ImageError, build
 from sandbox.machine import obstacle
 from sandbox.tools import Toolbox, ToolError, install, wanted
@@ -29,6 +29,9 @@ from sandbox.workspace import (
     run_shown,
     tool_path,
 )
+
+LOADED = ("ray", "kuberay-operator")
+"""The images that the platform of stack dev runs."""
 
 NO_TOOLS = Toolbox(Path(), {}, ())
 """To look at a sandbox and to remove it, none is needed."""
@@ -47,6 +50,7 @@ def main() -> int:
         "status": status,
         "crds": crds,
         "tools": tools,
+        "images": images,
         "env": env,
     }
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
@@ -65,74 +69,74 @@ def main() -> int:
 def up(stack: str) -> int:
     """Tools, cluster, CRDs, platform; then what to try next."""
     began = time.monotonic()
-    code = _plan(["up"], stack)
-    if code == 0 and not _existing(_stack_file(stack)):
+    settings = _stack_file(stack)
+    if _existing(settings):
+        return _on_existing_cluster(["up", *POLICIES], stack, settings)
+    workspace = _started()
+    code = _plan(workspace, ["up", "--yes"], stack)  # on a cluster of its own nobody has to be asked
+    if code == 0:
         print(f"\nThe platform of stack {stack} is up after {time.monotonic() - began:.0f} s. Try:")
         print('  eval "$(make env)"                                    # kubectl and pulumi of the sandbox')
         print("  kubectl get rayclusters,pods -A -o wide               # the cluster and where its workers are")
         print(f"  pulumi stack output --stack {stack} --json                  # what other teams build on")
-        for name, address in _addresses(stack).items():
-            print(f"  {address:<55} # {name}")
-        print("  make status                                           # processes, memory, logs")
+        for name, address in _addresses(workspace, stack).items():
+            print(f"  {address:<53} # {name}")
+        print("  make status                                           # health, memory, logs")
         print("  make down                                             # remove all of it")
     return code
 
 
-def _addresses(stack: str) -> dict[str, str]:
-    """What a person can open: only real pods answer."""
-    workspace = _workspace(install(wanted(real=True))) if _workspace(NO_TOOLS).cluster.node.exists else None
-    if workspace is None:
-        return {}
-    outputs = workspace.outputs(stack)
-    ports = {"ray-head": int(outputs["ray"]["dashboard"]["port"])}
-    return open_addresses(workspace.cluster, str(outputs["tenancy"]["namespace"]), ports)
-
-
 def preview(stack: str) -> int:
     """What `up` would do, judged by the policy pack; nothing is created."""
-    return _plan(["preview"], stack)
-
-
-def _plan(command: list[str], stack: str) -> int:
-    """Bring up what the stack needs, and run one of Pulumi's commands on it with the policy pack."""
     settings = _stack_file(stack)
     if _existing(settings):
-        return _on_existing_cluster([*command, *POLICIES], stack, settings)
-    workspace = _started()
+        return _on_existing_cluster(["preview", *POLICIES], stack, settings)
+    return _plan(_started(), ["preview"], stack)
+
+
+def _plan(workspace: Workspace, command: list[str], stack: str) -> int:
+    """Run one of Pulumi's commands on a stack of the sandbox, with the policy pack."""
     if not workspace.apply_crds(stack):
         raise Refused("the CRDs were not applied: see above")
-    # On a cluster of its own nobody has to be asked.
-    return workspace.pulumi([*command, *(["--yes"] if command == ["up"] else []), *POLICIES], stack).returncode
+    return workspace.pulumi([*command, *POLICIES], stack).returncode
 
 
 def _started() -> Workspace:
     """The workspace with its cluster running, and its images loaded where pods are real."""
     real = _real()
     toolbox = install(wanted(real=real))
-    images = build(toolbox, ["ray", "kuberay-operator"]) if real else {}
+    archives = [image.archive for image in build(toolbox, LOADED).values() if image.name in LOADED] if real else []
     workspace = _workspace(toolbox, real=real)
     _step("cluster", workspace.cluster.up)
-    for image in (images[name] for name in images if name != "base"):  # a layer of the others
-        loaded = workspace.cluster.directory / f"{image.archive.name}.loaded"
-        if not loaded.exists():
-            _step(f"image {image.reference}", partial(workspace.cluster.node.load, image.archive))
-            loaded.touch()
+    if real:
+        _step("images loaded", lambda: workspace.cluster.node.load(*archives))
     return workspace
 
 
 def _real() -> bool:
-    """Whether pods run for real: as SANDBOX says, else as what runs already does; simulated by default."""
+    """Whether pods run for real: as SANDBOX says, else as what runs already does, else wherever it is possible."""
     choice = os.environ.get("SANDBOX", "")
     if choice not in {"", "real", "simulated"}:
         raise Refused(f"SANDBOX is '{choice}': set it to real or simulated, or leave it out")
-    running = _directory().exists() and _workspace(NO_TOOLS).cluster.kubeconfig.exists()
-    if not choice and running:
-        return _workspace(NO_TOOLS).cluster.node.exists
-    if choice != "real":
+    if not choice and (running := _workspace(NO_TOOLS).cluster).kubeconfig.exists():
+        return running.node.exists
+    if choice == "simulated":
+        print("sandbox: simulated pods, as SANDBOX says")
         return False
-    if reason := obstacle():
+    reason = obstacle()
+    if reason and choice:
         raise Refused(f"SANDBOX=real, but {reason}")
-    return True
+    print(f"sandbox: simulated pods: {reason}" if reason else "sandbox: real pods (SANDBOX=simulated is the other way)")
+    return not reason
+
+
+def _addresses(workspace: Workspace, stack: str) -> dict[str, str]:
+    """What a person can open: only real pods answer."""
+    if not workspace.cluster.real:
+        return {}
+    outputs = workspace.outputs(stack)
+    services = {"ray-head": int(outputs["ray"]["dashboard"]["port"])}
+    return open_addresses(workspace.cluster, str(outputs["tenancy"]["namespace"]), services)
 
 
 def down(stack: str) -> int:
@@ -151,16 +155,20 @@ def down(stack: str) -> int:
 
 
 def status(stack: str) -> int:
-    """Health, memory and log of every process of the sandbox."""
+    """Every process of the sandbox with memory and log, and the health of what they make together."""
     del stack
     if not _directory().exists():
         print("sandbox: not running (start it with `make up`)")
         return 1
-    components = _workspace(NO_TOOLS).cluster.status()
+    cluster = _workspace(NO_TOOLS).cluster
+    components, found = cluster.status(), health(cluster.kubeconfig)
     for component in components:
         state = f"running  {component.memory:5d} MiB" if component.running else "stopped           "
         print(f"{component.name:<60} {state}  {component.log}")
-    return 0 if all(component.running for component in components) else 1
+    for line in found:
+        memory = f"{line.memory:5d} MiB" if line.memory is not None else ""
+        print(f"{line.name:<60} {line.told}  {memory}".rstrip())
+    return 0 if all(component.running for component in components) and all(line.well for line in found) else 1
 
 
 def crds(stack: str) -> int:
@@ -175,6 +183,14 @@ def tools(stack: str) -> int:
     """Obtain every pinned tool."""
     del stack
     install()
+    return 0
+
+
+def images(stack: str) -> int:
+    """Build every image of the sandbox."""
+    del stack
+    for image in build(install(wanted(real=True))).values():
+        print(f"{image.reference:<40} {image.size / 1e6:6.0f} MB  {image.digest}")
     return 0
 
 

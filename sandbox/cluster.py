@@ -4,9 +4,12 @@ kwokctl runs etcd, API server, controller manager and scheduler as processes on 
 simulated nodes. All of it lies in one directory, so two clusters never meet, and removing one leaves nothing.
 """
 
+import contextlib
 import json
 import os
+import random
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +33,18 @@ _KWOK_CONFIG = Path(__file__).with_name("kwok.yaml")
 _READY_SECONDS = 90
 _KUBECTL_SECONDS = 300
 _ATTEMPTS = 3
+
+_PORTS = (
+    "etcdPeerPort",
+    "etcdPort",
+    "kubeApiserverPort",
+    "kubeControllerManagerPort",
+    "kubeSchedulerPort",
+    "kwokControllerPort",
+)
+_PORT_RANGE = range(20000, 30000)
+# Below the ports of outgoing connections and of Services. kwokctl itself counts down from 32766, so two clusters that
+# start at the same time would choose the same ones.
 _CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 
 
@@ -81,8 +96,7 @@ class Cluster:
         """
         started = False
         if not self._answers():
-            if self._workdir.exists():
-                self.down()
+            self.down()  # what a crash left, in whatever state
             self._create()
             started = True
         elif self.node.exists != self.real:
@@ -166,15 +180,15 @@ class Cluster:
         return True
 
     def _create(self) -> None:
-        """Make the control plane.
-
-        kwokctl looks for free ports and lets go of them before the servers take them: another program may be faster.
-        """
-        config = self._control_plane_config()
+        """Make the control plane; again, on other ports, where another program was faster to take one."""
+        first, *others = yaml.safe_load_all(_KWOK_CONFIG.read_text())
+        if self.real:
+            first = configs.control_plane(first, self._home / "pki", self.node.prepare())
         for attempt in range(1, _ATTEMPTS + 1):
             self._workdir.mkdir(parents=True)
+            first["options"] |= _free_ports()
             try:
-                self._create_once(config)
+                self._create_once(str(yaml.safe_dump_all([first, *others])))
                 break
             except ClusterError:
                 if attempt == _ATTEMPTS or not self._port_taken():
@@ -188,12 +202,6 @@ class Cluster:
     def _port_taken(self) -> bool:
         logs = (self._home / "logs").glob("*.log")
         return any("address already in use" in log.read_text(errors="replace") for log in logs)
-
-    def _control_plane_config(self) -> str:
-        first, *others = yaml.safe_load_all(_KWOK_CONFIG.read_text())
-        if self.real:
-            first = configs.control_plane(first, self._home / "pki", self.node.prepare())
-        return str(yaml.safe_dump_all([first, *others]))
 
     def _create_once(self, config: str) -> None:
         binaries = {
@@ -227,6 +235,8 @@ class Cluster:
             raise ClusterError(f"the control plane was not up after {limit} s (logs: {self._home / 'logs'})") from error
         if done.returncode:
             raise ClusterError(f"the control plane did not start: {_last(done.stderr)} (logs: {self._home / 'logs'})")
+        if ended := [component.name for component in self._control_plane() if not component.running]:
+            raise ClusterError(f"{', '.join(ended)} ended at once (logs: {self._home / 'logs'})")
 
     def _start_controllers(self) -> None:
         self.logs.mkdir(exist_ok=True)
@@ -242,6 +252,18 @@ def simulated(shape: Path, *, beside_a_real_one: bool) -> str:
     nodes = list(yaml.safe_load_all(shape.read_text()))
     kept = [node for node in nodes if not beside_a_real_one or "nvidia.com/gpu" in node["status"]["capacity"]]
     return str(yaml.safe_dump_all(kept))
+
+
+def _free_ports() -> dict[str, int]:
+    """A port of loopback for each server, as options of kwokctl."""
+    chosen: dict[str, int] = {}
+    for port in random.sample(_PORT_RANGE, len(_PORT_RANGE)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            chosen[_PORTS[len(chosen)]] = port
+        if len(chosen) == len(_PORTS):
+            return chosen
+    raise ClusterError(f"no {len(_PORTS)} ports of loopback are free between {_PORT_RANGE[0]} and {_PORT_RANGE[-1]}")
 
 
 def _renamed(kubeconfig: Path) -> str:

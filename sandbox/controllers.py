@@ -29,6 +29,8 @@ BINARIES = {"quay.io/kuberay/operator:v1.6.2": "kuberay-operator"}
 
 _LOG = logging.getLogger("controllers")
 _MAX_BACKOFF_SECONDS = 30.0
+_STEADY_SECONDS = 60.0
+"""A process that ran so long is started again without a pause."""
 
 
 @dataclass
@@ -56,8 +58,10 @@ class Runner:
                 )
                 self.log.with_suffix(".pid").write_text(str(self.process.pid))
                 _LOG.info("%s: started, pid %s", self.name, self.process.pid)
+                began = time.monotonic()
                 code = self.process.wait()
             if not self.stopped.is_set():
+                backoff = 1.0 if time.monotonic() - began > _STEADY_SECONDS else backoff
                 _LOG.warning("%s: ended with %s, again in %.0f s (log: %s)", self.name, code, backoff, self.log)
                 self.stopped.wait(backoff)
                 backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)

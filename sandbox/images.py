@@ -33,6 +33,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "images"
 REFERENCES = {
     "base": "ml-platform/base:bookworm",
     "ray": "rayproject/ray:2.60.0",
+    "redis": "ml-platform/redis:7.0",
     "kuberay-operator": "quay.io/kuberay/operator:v1.6.2",
 }
 """Every image and the name it is loaded under: the one in the program's settings.

@@ -1,8 +1,20 @@
 """Fixtures of every tier."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from sandbox.tools import Toolbox, install
+from sandbox.workspace import PACKAGES
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_link_left() -> Iterator[None]:
+    """Tests that run Pulumi in the checkout link the packages there; afterwards it is as it was."""
+    there = PACKAGES.is_symlink()
+    yield
+    if PACKAGES.is_symlink() and not there:
+        PACKAGES.unlink()
 
 
 @pytest.fixture(scope="session")

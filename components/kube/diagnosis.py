@@ -12,6 +12,8 @@ from components.kube.connection import Connection, ConnectionFailedError
 
 Object = Mapping[str, Any]
 
+_LOG_LINES = 3
+
 
 def pods_hook(name: str, connection: Connection, namespace: str, owner: str, label: str) -> pulumi.ErrorHook:
     """A hook that explains a failed wait for `owner` in the error that `pulumi up` prints; it never retries.
@@ -70,18 +72,32 @@ def _reasons(status: Object, conditions: Mapping[str, Object]) -> Iterator[str]:
         yield f"{scheduled.get('reason')}: {scheduled.get('message')}"
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         state = container.get("state", {})
-        for stopped in (state.get("waiting"), state.get("terminated")):
+        # A container that waits to be started again says in its last state why it ended.
+        for stopped in (
+            state.get("waiting"),
+            state.get("terminated") or container.get("lastState", {}).get("terminated"),
+        ):
             if stopped and stopped.get("reason") not in {"Completed", None}:
-                message = f": {stopped['message']}" if stopped.get("message") else ""
-                yield f"container {container['name']} {stopped['reason']}{message}"
+                yield f"container {container['name']} {_told(stopped)}"
+
+
+def _told(stopped: Object) -> str:
+    """Reason, exit code and the end of the message, which may be that of a log."""
+    code = f" (exit code {stopped['exitCode']})" if stopped.get("exitCode") else ""
+    lines = str(stopped.get("message", "")).strip().splitlines()[-_LOG_LINES:]
+    return f"{stopped['reason']}{code}" + (f": {' | '.join(lines)}" if lines else "")
 
 
 def _warnings(events: Sequence[Object], owner: str) -> Iterator[str]:
-    """The newest warning of each reason about `owner`."""
+    """Of the events about `owner`, the newest of each reason that tells of trouble.
+
+    A controller that removes a failed pod tells why it failed: the pod itself is gone when anyone looks.
+    """
     newest = {
-        event.get("reason"): event.get("message")
-        for event in events
-        if event.get("type") == "Warning" and event.get("involvedObject", {}).get("name") == owner
+        event.get("reason", ""): event.get("message")
+        for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or ""))
+        if event.get("involvedObject", {}).get("name") == owner
+        and (event.get("type") == "Warning" or event.get("reason", "").startswith("Deleted"))
     }
     for reason, message in newest.items():
-        yield f"{reason}: {message}"
+        yield f"{reason}: {' | '.join(str(message).strip().splitlines())}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.kube.labels import labels
-from components.kube.pods import RESTRICTED_POD, Manifest, restricted_container
+from components.kube.pods import RESTRICTED_POD, TELLS_WHY, Manifest, restricted_container
 
 
 def metadata(component: str, namespace: Any, name: str, annotations: Manifest | None = None) -> Manifest:
@@ -88,6 +88,7 @@ def image_pull(component: str, namespace: Any, name: str, image: Manifest, pod: 
         "command": ["sleep", "infinity"],
         "resources": {"requests": small, "limits": small},
         "securityContext": restricted_container(),
+        **TELLS_WHY,
     }
     pod = {**pod, "securityContext": {**RESTRICTED_POD, "runAsUser": 65534}, "terminationGracePeriodSeconds": 0}
     return workload("DaemonSet", component, namespace, name, pod={**pod, "containers": [container]})

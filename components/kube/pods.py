@@ -14,6 +14,10 @@ Manifest = dict[str, Any]
 RESTRICTED_POD: Manifest = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
+TELLS_WHY: Manifest = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+"""A container that fails leaves the end of its log in its status, where the error of a failed `up` finds it."""
+
+
 def restricted_container(*, read_only_root: bool = True) -> Manifest:
     """The security context of a container that satisfies the Restricted profile."""
     return {

@@ -7,7 +7,6 @@ ask for a token, and whose scaling a later update never undoes. It refuses to ex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 import pulumi
 import pulumi_random
@@ -16,7 +15,7 @@ from components.base import Component, KubernetesObject, endpoint
 from components.kube import objects
 from components.kube.wires import Bucket, Endpoint, KeyValueStore, SecretRef
 from components.ray import manifests
-from components.ray.spec import RayImages, RaySpec
+from components.ray.spec import RayImages, RaySpec, Scaling
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         namespace: pulumi.Output[str],
         priority_classes: dict[str, pulumi.Output[str]],
         crds: pulumi.Input[str],
-        live: Mapping[str, Any] | None,
+        scaling: Mapping[str, Scaling],
         on_error: pulumi.ErrorHook | None = None,
         redis: KeyValueStore | None = None,
         tracking: Endpoint | None = None,
@@ -77,7 +76,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             template_annotations={"ml-platform/auth-token-hash": token.digest} if token else {},
             environment=manifests.client_environment(tracking, bucket),
             redis=redis if spec.gcs_fault_tolerance else None,
-            scaling=manifests.live_scaling(live),
+            scaling=scaling,
         )
         cluster = self.child(
             "cluster",

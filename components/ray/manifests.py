@@ -3,7 +3,7 @@
 Source: github.com/ray-project/kuberay, ray-operator v1.6.2 (config/, apis/ray/v1, controllers/ray).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from components.kube import objects
 from components.kube.labels import labels
 from components.kube.pods import (
     RESTRICTED_POD,
+    TELLS_WHY,
     Manifest,
     http_probe,
     resources,
@@ -93,6 +94,7 @@ def operator_deployment(spec: RaySpec, images: RayImages, namespace: Any, priori
         "readinessProbe": http_probe("/readyz", "health"),
         "resources": resources(spec.operator.resources),
         "securityContext": restricted_container(),
+        **TELLS_WHY,
     }
     pod: Manifest = {
         "serviceAccountName": OPERATOR,
@@ -245,7 +247,7 @@ def _worker_group(spec: RaySpec, images: RayImages, group: WorkerGroup, around: 
             ),
         },
         idleTimeoutSeconds=group.idle_timeout_seconds,
-        scaleStrategy=now.scale_strategy if now else None,
+        scaleStrategy={"workersToDelete": list(now.workers_to_delete)} if now and now.workers_to_delete else None,
     )
 
 
@@ -277,6 +279,7 @@ def _pod_template(
                         **container,
                         "resources": resources(shape.resources, **counted),
                         "securityContext": _ray_security(),
+                        **TELLS_WHY,
                         "volumeMounts": [{"name": "shared-mem", "mountPath": "/dev/shm"}],  # noqa: S108 object store
                     },
                     env=list(around.environment),
@@ -359,10 +362,18 @@ def client_environment(tracking: Endpoint | None, bucket: Bucket | None) -> list
     return found
 
 
-def live_scaling(cluster: Mapping[str, Any] | None) -> dict[str, Scaling]:
-    """What the autoscaler has decided, by group, in a RayCluster as the API server returns it."""
-    groups = (cluster or {}).get("spec", {}).get("workerGroupSpecs", [])
-    return {
-        group["groupName"]: Scaling(replicas=group.get("replicas", 0), scale_strategy=group.get("scaleStrategy", {}))
-        for group in groups
-    }
+def live_scaling(cluster: Mapping[str, Any] | None, pods: Collection[str]) -> dict[str, Scaling]:
+    """What the autoscaler has decided, by group.
+
+    It leaves the names of workers that are gone in `workersToDelete` until it scales again; handed back, each would
+    show as a change for good, because the provider does not refresh a key that no update has written.
+
+    Args:
+        cluster: the RayCluster as the API server returns it, None where there is none.
+        pods: the names of its pods that exist.
+    """
+    found: dict[str, Scaling] = {}
+    for group in (cluster or {}).get("spec", {}).get("workerGroupSpecs", []):
+        going = [pod for pod in group.get("scaleStrategy", {}).get("workersToDelete", []) if pod in pods]
+        found[group["groupName"]] = Scaling(replicas=group.get("replicas", 0), workers_to_delete=tuple(going))
+    return found

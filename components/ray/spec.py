@@ -1,6 +1,6 @@
 """Decisions about Ray. Sizes and bounds default to those of the reports (`docs/requirements.md` R4, R5, R8)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -81,8 +81,8 @@ class Scaling(Spec):
 
     replicas: Count
     """Workers asked for."""
-    scale_strategy: dict[str, Any] = Field(default_factory=dict)
-    """Which workers are to go, as KubeRay's `scaleStrategy` holds it."""
+    workers_to_delete: tuple[str, ...] = ()
+    """Pods that it has chosen to go and that are still there."""
 
 
 class WorkerGroup(Spec):

@@ -1,12 +1,20 @@
 """Real pods on a real node. Only when asked for, with `-m e2e` or E2E=1: it needs root and the whole machine."""
 
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
+from sandbox import images, processes
+from sandbox.cluster import Cluster
 from sandbox.machine import obstacle
 from sandbox.tools import Toolbox, install, wanted
+from sandbox.workspace import Workspace
+from tests.support import engine
+from tests.support.engine import Stack
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -25,3 +33,45 @@ def real_toolbox() -> Toolbox:
     if reason := obstacle():
         pytest.skip(reason)
     return install(wanted(real=True))
+
+
+@pytest.fixture(scope="session")
+def real_cluster(real_toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster with a real node that has every image of ours; one for all tests that leave it as they found it."""
+    built = images.build(real_toolbox)
+    cluster = Cluster(tmp_path_factory.mktemp("real") / "cluster", real_toolbox, real=True)
+    try:
+        assert cluster.up()
+        cluster.node.load(*(image.archive for image in built.values()))
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.fixture(scope="session")
+def real_base(real_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace on that cluster with the CRDs applied."""
+    return engine.prepare(real_cluster, tmp_path_factory.mktemp("real-base"))
+
+
+@pytest.fixture(scope="module")
+def real_stack(real_base: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Stack]:
+    """Makes stacks of dev, each in a namespace of its own."""
+
+    def make(namespace: str) -> Stack:
+        return engine.stack(real_base, tmp_path_factory.mktemp(namespace) / "workspace", "dev", namespace)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; the machine's own, installed where it has none."""
+    if not shutil.which("chromium"):
+        packages = ("chromium", "fonts-dejavu-core")
+        processes.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", *packages)
+    with sync_playwright() as playwright:
+        # Root has no sandbox of Chromium's; it sees nothing but pages of ours.
+        started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield started
+        started.close()

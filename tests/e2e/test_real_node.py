@@ -2,12 +2,9 @@
 
 import json
 import os
-import re
 import signal
-import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +13,21 @@ import pytest
 from sandbox import configs
 from sandbox.cluster import Cluster
 from sandbox.machine import BUSYBOX, image
-from sandbox.tools import Toolbox
 from tests.support.engine import eventually
+from tests.support.web import forwarded
 
 WEB = "sandbox.local/web:1"
 
 
 @pytest.fixture(scope="module")
-def own(real_toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    directory = tmp_path_factory.mktemp("real")
-    cluster = Cluster(directory / "cluster", real_toolbox, real=True)
-    try:
-        assert cluster.up()
-        files = {"bin/busybox": BUSYBOX, "www/index.html": directory / "index.html"}
-        files["www/index.html"].write_text("from a real pod\n")
-        command = ["/bin/httpd", "-f", "-v", "-p", "8080", "-h", "/www"]
-        cluster.node.load(image(directory / "web.tar", WEB, files, command))
-        yield cluster
-    finally:
-        cluster.down()
+def own(real_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """The cluster with a small web server among its images."""
+    directory = tmp_path_factory.mktemp("web")
+    files = {"bin/busybox": BUSYBOX, "www/index.html": directory / "index.html"}
+    files["www/index.html"].write_text("from a real pod\n")
+    command = ["/bin/httpd", "-f", "-v", "-p", "8080", "-h", "/www"]
+    real_cluster.node.load(image(directory / "web.tar", WEB, files, command))
+    return real_cluster
 
 
 def create(cluster: Cluster, *objects: dict[str, Any]) -> None:
@@ -73,14 +66,6 @@ def result_of(cluster: Cluster, name: str, seconds: int = 60) -> str:
     """What a pod that ends well has printed."""
     cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", f"--timeout={seconds}s")
     return cluster.kubectl("logs", name)
-
-
-def port_of(process: "subprocess.Popen[str]") -> str:
-    """The local port that a port forward says it has."""
-    assert process.stdout
-    found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
-    assert found
-    return found[1]
 
 
 @pytest.fixture(scope="module")
@@ -146,14 +131,11 @@ def test_nothing_in_the_node_reaches_beyond_this_machine(own: Cluster) -> None:
 
 def test_logs_exec_and_port_forward_work(web: Cluster) -> None:
     assert web.kubectl("exec", "web", "--", "cat", "/www/index.html") == "from a real pod\n"
-    command = [str(web.toolbox.binary("kubectl")), "port-forward", "service/web", ":80", "--address=127.0.0.1"]
-    env = {**os.environ, **web.kubectl_environment}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as forward:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port_of(forward)}/", timeout=10) as answer:
-                assert answer.read() == b"from a real pod\n"
-        finally:
-            forward.terminate()
+    with (
+        forwarded(web, "default", "service/web", 80) as address,
+        urllib.request.urlopen(address, timeout=10) as answer,
+    ):
+        assert answer.read() == b"from a real pod\n"
     assert eventually(lambda: "response:200" in web.kubectl("logs", "web"))
 
 

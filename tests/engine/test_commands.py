@@ -1,57 +1,33 @@
 """The commands behind `make`, on a clean checkout of its own."""
 
 import os
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox.tools import install
-from sandbox.workspace import ROOT
 from tests.engine.test_cluster import processes_of
+from tests.support.checkout import copy, left_over, make
 from tests.support.engine import Outcome, run
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of what git tracks, as a checkout of its own."""
-    target = tmp_path_factory.mktemp("clean") / "checkout"
-    listed = subprocess.run(["/usr/bin/git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-    for command in (["init", "--quiet"], ["add", "--all"]):
-        subprocess.run(["/usr/bin/git", *command], cwd=target, check=True)
+    target = copy(tmp_path_factory.mktemp("clean") / "checkout")
     yield target
     make(target, "down")
-
-
-def make(checkout: Path, *args: str, env: dict[str, str] | None = None) -> Outcome:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "KUBECONFIG", "MAKE"))}
-    return run("/usr/bin/make", "--no-print-directory", *args, cwd=checkout, env={**kept, **(env or {})})
 
 
 def run_pulumi(checkout: Path, *args: str, env: dict[str, str]) -> Outcome:
     return run(str(install().binary("pulumi")), *args, "--non-interactive", cwd=checkout, env={**os.environ, **env})
 
 
-def left_over(checkout: Path) -> str:
-    """Files of the checkout that git does not track, ignored ones included."""
-    done = run("/usr/bin/git", "status", "--short", "--ignored", "--untracked-files=all", cwd=checkout)
-    return "\n".join(line for line in done.text.splitlines() if line.startswith(("??", "!!")))
-
-
 def test_up_deploys_again_changes_nothing_survives_a_crash_and_down_leaves_nothing(
     checkout: Path, tmp_path: Path
 ) -> None:
-    home = {
-        "HOME": str(tmp_path),
-        "ML_PLATFORM_CACHE": os.environ.get("ML_PLATFORM_CACHE", str(Path.home() / ".cache" / "ml-platform")),
-    }
+    home = {"HOME": str(tmp_path), "SANDBOX": "simulated"}
     first = make(checkout, "up", env=home)
     assert first.code == 0, first.text
     assert "created" in first.text

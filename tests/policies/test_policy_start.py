@@ -22,7 +22,7 @@ from tests.policies.support import POLICIES
 )
 def test_the_pack_starts_as_the_engine_starts_it_and_prints_its_port_only(arguments: list[str]) -> None:
     command = [sys.executable, *arguments]
-    environment = {"PATH": os.environ["PATH"]}
+    environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     pack = subprocess.Popen(
         command, cwd="/", env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sandbox.cluster import Cluster
 from sandbox.processes import ClusterError
@@ -37,7 +38,12 @@ if [ "$(wc -l < "$(dirname "$0")/calls")" -le {port_taken_until} ]; then
   exit 1
 fi
 cat > "$KWOK_WORKDIR/kubeconfig" <<END
-{KUBECONFIG}END"""
+{KUBECONFIG}END
+mkdir "$LOGS/../pids"
+for part in etcd kube-apiserver kube-controller-manager kube-scheduler kwok-controller; do
+  sleep 60 > /dev/null 2>&1 & # it knows the cluster's directory by its environment
+  echo $! > "$LOGS/../pids/$part.pid"
+done"""
 
 
 def calls(home: Path) -> int:
@@ -46,8 +52,13 @@ def calls(home: Path) -> int:
 
 def test_a_port_that_another_program_took_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cluster = stubbed(tmp_path / "bin", fails(port_taken_until=2))
-    with pytest.raises(ClusterError, match=r"kubectl .* reached"):
-        cluster.up()
+    try:
+        with pytest.raises(ClusterError, match=r"kubectl .* reached"):
+            cluster.up()
+        config = yaml.safe_load((tmp_path / "cluster" / "kwok.yaml").read_text().split("---")[0])
+    finally:
+        cluster.down()
+    assert len({port for name, port in config["options"].items() if name.endswith("Port")}) == 6
     assert calls(tmp_path / "bin") == 3
     assert capsys.readouterr().out.count("another program took one of its ports") == 2
 
@@ -58,6 +69,15 @@ def test_after_three_times_it_is_one_and_says_where_the_logs_are(tmp_path: Path)
         cluster.up()
     assert calls(tmp_path / "bin") == 3
     assert (tmp_path / "cluster" / "kwok" / "clusters" / "sandbox" / "logs" / "etcd.log").exists()
+
+
+def test_a_part_that_ended_at_once_is_a_failure(tmp_path: Path) -> None:
+    cluster = stubbed(tmp_path / "bin", f"{fails(port_taken_until=0)}\nkill $!")
+    try:
+        with pytest.raises(ClusterError, match=r"kwok-controller ended at once \(logs: .*/logs\)"):
+            cluster.up()
+    finally:
+        cluster.down()
 
 
 def test_any_other_failure_is_told_at_once(tmp_path: Path) -> None:

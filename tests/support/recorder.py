@@ -121,7 +121,7 @@ def record(
         preview: whether the run is a preview.
     """
     recording = Recording()
-    target = Target(Connection("recorded"), f"organization/ml-platform-crds/{stack}", live)
+    target = Target(Connection("recorded"), f"organization/ml-platform-crds/{stack}", live, frozenset())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:

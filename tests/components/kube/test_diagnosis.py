@@ -45,6 +45,20 @@ def test_an_init_container_and_an_ended_one_are_named_too() -> None:
     assert explanation("ray", LABEL, [failing], []) == ["pod w: container wait-gcs-ready Error"]
 
 
+def test_a_container_that_ended_is_told_with_its_code_and_the_end_of_its_log() -> None:
+    log = "one\ntwo\n/bin/bash: line 1: ray: command not found\n"
+    ended = {"terminated": {"reason": "Error", "exitCode": 127, "message": log}}
+    back_off = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
+    once = pod("a", containerStatuses=[{"name": "ray-head", "state": ended}])
+    again = pod("b", containerStatuses=[{"name": "operator", "state": back_off, "lastState": ended}])
+    told = "Error (exit code 127): one | two | /bin/bash: line 1: ray: command not found"
+    assert explanation("ray", LABEL, [once, again], []) == [
+        f"pod a: container ray-head {told}",
+        "pod b: container operator CrashLoopBackOff: back-off 10s restarting failed container; "
+        f"container operator {told}",
+    ]
+
+
 def test_warnings_about_the_owner_are_told_once_and_others_are_not() -> None:
     def event(name: str, reason: str, message: str) -> dict[str, Any]:
         return {"type": "Warning", "reason": reason, "message": message, "involvedObject": {"name": name}}

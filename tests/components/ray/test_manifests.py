@@ -176,22 +176,23 @@ def test_scaling_follows_the_name_of_a_group_and_not_its_place() -> None:
     live = {
         "spec": {
             "workerGroupSpecs": [
-                {"groupName": "cpu", "replicas": 4, "scaleStrategy": {"workersToDelete": ["cpu-x"]}},
-                {"groupName": "gpu", "replicas": 2},
+                {"groupName": "cpu", "replicas": 4, "scaleStrategy": {"workersToDelete": ["cpu-gone", "cpu-x"]}},
+                {"groupName": "gpu", "replicas": 2, "scaleStrategy": {"workersToDelete": ["gpu-gone"]}},
             ]
         }
     }
     groups = (WorkerGroup(name="big", min_replicas=0), GPU_GROUP, WorkerGroup(name="cpu"))
-    around = Surroundings(**{**vars(AROUND), "scaling": live_scaling(live)})
+    around = Surroundings(**{**vars(AROUND), "scaling": live_scaling(live, {"cpu-x", "cpu-y"})})
     written = ray_cluster(RaySpec(worker_groups=groups), IMAGES, around)["spec"]["workerGroupSpecs"]
     assert [(group["groupName"], group["replicas"]) for group in written] == [("big", 0), ("gpu", 2), ("cpu", 4)]
     assert written[2]["scaleStrategy"] == {"workersToDelete": ["cpu-x"]}
     assert "scaleStrategy" not in written[0]
+    assert "scaleStrategy" not in written[1]  # what is gone already would only show as a change
 
 
 @pytest.mark.parametrize("live", [None, {}, {"spec": {}}])
 def test_a_cluster_that_is_not_there_yet_has_decided_nothing(live: dict[str, Any] | None) -> None:
-    assert live_scaling(live) == {}
+    assert live_scaling(live, ()) == {}
 
 
 def test_the_operator_runs_its_own_image_and_its_own_entry_point() -> None:

@@ -1,14 +1,11 @@
-"""A real node leaves nothing on the machine: no process, namespace, mount, link, route, rule, file or setting."""
+"""What a sandbox could leave on this machine: processes, namespaces, mounts, links, routes, rules, files, settings."""
 
 import os
-import signal
 from contextlib import suppress
 from pathlib import Path
 
 from sandbox import configs
-from sandbox.cluster import Cluster
 from sandbox.processes import run
-from sandbox.tools import Toolbox
 from tests.support.engine import eventually
 
 TOUCHED = (
@@ -59,7 +56,7 @@ def machine_state() -> dict[str, set[str]]:
     }
 
 
-def left(before: dict[str, set[str]], cluster: Cluster) -> dict[str, set[str]]:
+def left(before: dict[str, set[str]], directory: Path) -> dict[str, set[str]]:
     """What is there now and was not before; the kernel takes a moment to take a network namespace apart."""
     found: dict[str, set[str]] = {}
 
@@ -67,7 +64,7 @@ def left(before: dict[str, set[str]], cluster: Cluster) -> dict[str, set[str]]:
         now = machine_state()
         # Namespaces of other programs end when they want; of all else, what is gone counts as much as what is new.
         changed = {what: now[what] - before[what] if what == "namespaces" else now[what] ^ before[what] for what in now}
-        changed["processes"] = processes_of(cluster.directory)
+        changed["processes"] = processes_of(directory)
         found.clear()
         found.update({what: differences for what, differences in changed.items() if differences})
         return not found
@@ -77,6 +74,7 @@ def left(before: dict[str, set[str]], cluster: Cluster) -> dict[str, set[str]]:
 
 
 def processes_of(directory: Path) -> set[str]:
+    """Every process that knows a directory, with its name."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -84,22 +82,3 @@ def processes_of(directory: Path) -> set[str]:
             if str(directory).encode() in told and int(process.name) != os.getpid():
                 found.add(f"{process.name} {(process / 'comm').read_text().strip()}")
     return found
-
-
-def test_up_and_down_twice_and_a_crash_leave_nothing_behind(real_toolbox: Toolbox, tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path / "cluster", real_toolbox, real=True)
-    before = machine_state()
-    for crash in (False, False, True):
-        try:
-            cluster.up()
-            cluster.kubectl("run", "sleeper", f"--image={configs.BUSYBOX}", "--command", "--", "/bin/sleep", "1000")
-            cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
-            assert machine_state() != before
-            if crash:
-                for line in processes_of(cluster.directory):
-                    with suppress(ProcessLookupError):
-                        os.kill(int(line.split()[0]), signal.SIGKILL)
-        finally:
-            cluster.down()
-        assert left(before, cluster) == {}
-        assert not cluster.directory.exists()

@@ -1,0 +1,72 @@
+"""`make up` and `make down` with real pods, on a clean checkout: what a person gets, and that nothing is left of it."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import copy, left_over, make
+from tests.support.engine import Outcome, eventually
+from tests.support.machine import left, machine_state, processes_of
+from tests.support.web import ask
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    target = copy(tmp_path / "checkout")
+    yield target
+    make(target, "down")
+
+
+def address(done: Outcome) -> str:
+    assert done.code == 0, done.text
+    found = re.search(r"(http://127\.0\.0\.1:\d+) +# ray-head", done.text)
+    assert found, done.text
+    return found[1]
+
+
+def kill(lines: set[str]) -> None:
+    for line in lines:
+        with suppress(ProcessLookupError):
+            os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("real_toolbox")
+@pytest.mark.timeout(900)
+def test_up_again_and_down_twice_once_after_a_crash_leave_nothing(checkout: Path) -> None:
+    before = machine_state()
+    first = make(checkout, "up")
+    assert "sandbox: real pods" in first.text
+    dashboard = address(first)
+    assert ask(f"{dashboard}/api/version") == (401, "Unauthorized: Missing authentication token")
+    assert machine_state() != before
+
+    again = make(checkout, "up")
+    assert address(again) == dashboard
+    assert "created" not in again.text.rsplit("Resources:", 1)[1]
+    kill({line for line in processes_of(checkout) if line.endswith(" kubectl")})
+    assert eventually(lambda: ask(f"{dashboard}/api/version")[0] == 401)
+    assert eventually(lambda: make(checkout, "status").code == 0)
+    status = make(checkout, "status").text
+    assert re.search(r"^kubelet +running +\d+ MiB +/\S+/kubelet\.log$", status, re.MULTILINE)
+    assert re.search(r"^node local +ready, real$", status, re.MULTILINE)
+    assert re.search(r"^pod data-platform/ray-cluster-head-\S+ +ready +[1-9]\d+ MiB$", status, re.MULTILINE)
+
+    simulated = make(checkout, "up", env={"SANDBOX": "simulated"})
+    assert simulated.code != 0
+    assert "has a real node, and none is wanted: remove it first (make down)" in simulated.text
+    down = make(checkout, "down")
+    assert down.code == 0, down.text
+    assert left(before, checkout) == {}
+    assert left_over(checkout) == ""
+
+    address(make(checkout, "up"))
+    kill(processes_of(checkout))
+    assert make(checkout, "status").code != 0
+    assert make(checkout, "down").code == 0
+    assert left(before, checkout) == {}
+    assert left_over(checkout) == ""

@@ -1,0 +1,63 @@
+"""Real pods that cannot start: `pulumi up` ends in time and says which pod, which container and why."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.engine import Outcome, Stack
+
+READY = 60
+"""Seconds that the cluster is given."""
+
+NOTHING_THERE = "registry.invalid/ray:2.60.0"
+WITHOUT_RAY = "ml-platform/base:bookworm"
+
+
+@pytest.fixture
+def stack(real_stack: Callable[[str], Stack], request: pytest.FixtureRequest) -> Iterator[Stack]:
+    made = real_stack(f"cannot-{request.node.name.split('_')[1]}").with_config(ray={"readyTimeoutSeconds": READY})
+    yield made
+    gone = made.destroy()
+    assert gone.code == 0, gone.text
+
+
+def refused(stack: Stack, **config: Any) -> Outcome:
+    """What an `up` without policies tells that must fail in time; with them, much of it is refused at preview."""
+    began = time.monotonic()
+    done = stack.with_config(**config).pulumi("up", "--yes", "--skip-preview")
+    assert done.code != 0, done.text
+    assert time.monotonic() - began < READY + 60
+    assert "ray-cluster in namespace" in done.text
+    assert "Traceback" not in done.text
+    return done
+
+
+def lines(done: Outcome, word: str) -> list[str]:
+    return [line for line in done.text.splitlines() if word in line]
+
+
+def test_missing_image_is_named_with_its_pod(stack: Stack) -> None:
+    done = refused(stack, images={"ray": NOTHING_THERE})
+    told = lines(done, "pod ray-cluster-head-")
+    assert told, done.text
+    assert "container ray-head" in told[0]
+    assert "ImagePullBackOff" in told[0] or "ErrImagePull" in told[0]
+    assert NOTHING_THERE in told[0]
+
+
+def test_quota_that_is_too_small_is_named_with_what_it_lacks(stack: Stack) -> None:
+    quota = {**stack.config["ml-platform:tenancy"]["quota"], "requestsMemory": "1Gi"}
+    done = refused(stack, tenancy={"quota": quota})
+    told = lines(done, "exceeded quota: data-platform-quota")
+    assert told, done.text
+    assert "requests.memory" in told[0]
+
+
+def test_command_that_exits_is_named_with_its_code_and_last_words(stack: Stack) -> None:
+    done = refused(stack, images={"ray": WITHOUT_RAY})
+    told = lines(done, "container ray-head")
+    assert told, done.text
+    assert "exit code 127" in told[0]
+    assert "ray: command not found" in told[0]

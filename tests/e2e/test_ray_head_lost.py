@@ -1,0 +1,109 @@
+"""The head is lost: with fault tolerance the cluster remembers, without it the cluster begins anew; both come back."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.engine import Stack, eventually
+from tests.support.ray import dashboard
+
+REMEMBER = Path(__file__).with_name("jobs") / "remember.py"
+PASSWORD = "of-this-test-only"
+
+
+def redis() -> list[dict[str, Any]]:
+    """A Redis of the user's that never evicts, as `stores.redis` wants one."""
+    strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
+    container = {
+        "name": "redis",
+        "image": "ml-platform/redis:7.0",
+        "args": ["--requirepass", "$(PASSWORD)", "--maxmemory-policy", "noeviction", "--save", ""],
+        "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "redis-shared", "key": "password"}}}],
+        "securityContext": {**strict, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    labels = {"app": "redis-shared"}
+    return [
+        {"kind": "Secret", "stringData": {"password": PASSWORD}},
+        {"kind": "Service", "spec": {"selector": labels, "ports": [{"port": 6379}]}},
+        {"kind": "Pod", "labels": labels, "spec": {"containers": [container]}},
+    ]
+
+
+def create(stack: Stack, name: str, parts: list[dict[str, Any]]) -> None:
+    items = [
+        {"apiVersion": "v1", "metadata": {"name": name, "labels": part.pop("labels", {})}, **part} for part in parts
+    ]
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    stack.workspace.cluster.kubectl("--namespace", stack.namespace, "create", "--filename", "-", stdin=listed)
+
+
+@pytest.fixture(scope="module")
+def plain(real_stack: Callable[[str], Stack]) -> Iterator[Stack]:
+    stack = real_stack("ray-lost")
+    done = stack.up()
+    assert done.code == 0, done.text
+    yield stack
+    gone = stack.destroy()
+    assert gone.code == 0, gone.text
+
+
+@pytest.fixture(scope="module")
+def tolerant(plain: Stack) -> Stack:
+    """The same stack, changed while it runs: its namespace is where the password has to be."""
+    create(plain, "redis-shared", redis())
+    plain.kubectl("wait", "--for=condition=Ready", "pod/redis-shared", "--timeout=60s")
+    store = {"redis": {"host": "redis-shared", "passwordSecret": "redis-shared"}}
+    stack = plain.with_config(stores=store, ray={"gcsFaultTolerance": True})
+    done = stack.up()
+    assert done.code == 0, done.text
+    return stack
+
+
+def head(stack: Stack) -> str:
+    """The head that runs, or nothing."""
+    for pod in stack.get("pods", "--selector", "ray.io/node-type=head")["items"]:
+        ready = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}.get("Ready")
+        if ready == "True" and "deletionTimestamp" not in pod["metadata"]:
+            return str(pod["metadata"]["uid"])
+    return ""
+
+
+def lose_the_head(stack: Stack) -> None:
+    """Kill it without a word, and wait until another one is ready."""
+    before = head(stack)
+    pod = stack.get("pods", "--selector", "ray.io/node-type=head")["items"][0]["metadata"]["name"]
+    stack.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+    assert eventually(lambda: head(stack) not in {"", before}, seconds=120)
+
+
+def count(stack: Stack) -> int:
+    with dashboard(stack) as owner:
+        return int(owner.value(owner.submit(REMEMBER), "COUNT"))
+
+
+def jobs(stack: Stack) -> list[str]:
+    with dashboard(stack) as owner:
+        return [job["status"] for job in owner.ask("/api/jobs/")[1] if job["submission_id"]]
+
+
+@pytest.mark.timeout(600)
+def test_without_fault_tolerance_the_cluster_comes_back_and_has_forgotten(plain: Stack) -> None:
+    assert [count(plain), count(plain)] == [1, 2]
+    lose_the_head(plain)
+    assert jobs(plain) == []
+    assert count(plain) == 1
+
+
+@pytest.mark.timeout(600)
+def test_with_fault_tolerance_it_comes_back_and_remembers_actors_and_jobs(tolerant: Stack) -> None:
+    assert eventually(lambda: head(tolerant) != "", seconds=120)
+    assert [count(tolerant), count(tolerant)] == [1, 2]
+    workers = {pod["metadata"]["uid"] for pod in tolerant.get("pods", "--selector", "ray.io/group=cpu")["items"]}
+    lose_the_head(tolerant)
+    assert jobs(tolerant) == ["SUCCEEDED", "SUCCEEDED"]
+    assert count(tolerant) == 3
+    kept = {pod["metadata"]["uid"] for pod in tolerant.get("pods", "--selector", "ray.io/group=cpu")["items"]}
+    assert workers & kept

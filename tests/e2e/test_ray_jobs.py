@@ -1,0 +1,111 @@
+"""Ray on real pods: jobs with and without the token, and an autoscaler that works within its bounds."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.engine import Stack, eventually
+from tests.support.ray import Dashboard, dashboard
+from tests.support.web import picture
+
+JOBS = Path(__file__).with_name("jobs")
+MIN, MAX = 1, 5
+"""Bounds of the CPU workers in Pulumi.dev.yaml, which are those of the reports (R5)."""
+
+
+@pytest.fixture(scope="module")
+def dev(real_stack: Callable[[str], Stack]) -> Iterator[Stack]:
+    stack = real_stack("ray-jobs")
+    done = stack.up()
+    assert done.code == 0, done.text
+    yield stack
+    gone = stack.destroy()
+    assert gone.code == 0, gone.text
+    assert eventually(lambda: not stack.objects(), seconds=60)
+
+
+def workers(stack: Stack) -> set[str]:
+    """Names of the CPU workers that run and are not on their way out."""
+    listed = stack.get("pods", "--selector", "ray.io/group=cpu")["items"]
+    return {
+        pod["metadata"]["name"]
+        for pod in listed
+        if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def asked_for(stack: Stack) -> int:
+    groups = stack.get("rayclusters.ray.io", "ray-cluster")["spec"]["workerGroupSpecs"]
+    return int(next(group["replicas"] for group in groups if group["groupName"] == "cpu"))
+
+
+def test_the_pods_are_real_and_only_those_with_gpus_are_not(dev: Stack) -> None:
+    nodes = {
+        pod["metadata"]["labels"].get("ray.io/group", "operator"): pod["spec"]["nodeName"]
+        for pod in dev.get("pods")["items"]
+    }
+    assert nodes.pop("gpu") in {"gpu1", "gpu2"}
+    assert nodes == {"operator": "local", "headgroup": "local", "cpu": "local"}
+    version = dev.kubectl("exec", "service/ray-head", "--container=ray-head", "--", "ray", "--version")
+    assert version == "ray, version 2.60.0\n"
+    assert "manager" in dev.kubectl("logs", "deployment/kuberay-operator")
+
+
+def test_without_the_token_nobody_runs_or_sees_anything(dev: Stack) -> None:
+    with dashboard(dev, token=False) as anyone:
+        for path, body in (("/api/jobs/", {"entrypoint": "true"}), ("/api/jobs/", None), ("/nodes?view=summary", None)):
+            status, told = anyone.ask(path, body)
+            assert status == 401, (path, told)
+        status, told = Dashboard(anyone.url, "wrong").ask("/api/jobs/", {"entrypoint": "true"})
+        assert status in {401, 403}, told
+    with dashboard(dev) as owner:
+        assert owner.ask("/api/jobs/") == (200, [])
+
+
+def test_a_job_runs_its_tasks_on_at_least_two_workers_and_not_on_the_head(dev: Stack) -> None:
+    with dashboard(dev) as owner:
+        ran_on = set(owner.value(owner.submit(JOBS / "spread.py"), "PODS"))
+    assert len(ran_on) >= 2
+    assert all(pod.startswith("ray-cluster-cpu-worker-") for pod in ran_on)
+
+
+def test_a_person_sees_head_and_workers_in_a_browser(dev: Stack, browser: Browser) -> None:
+    with dashboard(dev) as owner, browser.new_page(viewport={"width": 1280, "height": 800}) as page:
+        page.goto(f"{owner.url}/#/cluster")
+        dialog = page.get_by_role("dialog")
+        dialog.locator("input").fill(owner.token)
+        dialog.get_by_role("button", name="Submit").click()
+        for pod in ("ray-cluster-head-", *workers(dev)):
+            row = page.get_by_role("row").filter(has_text=pod)
+            expect(row.get_by_text("ALIVE")).to_be_visible(timeout=20_000)
+        expect(dialog).not_to_be_visible()
+        picture(page, "ray-dashboard")
+
+
+@pytest.mark.timeout(600)
+def test_the_autoscaler_adds_workers_up_to_the_bound_an_update_keeps_them_and_idle_ones_go(dev: Stack) -> None:
+    seen: set[int] = set()
+
+    def grown() -> bool:
+        seen.add(len(workers(dev)))
+        return max(seen) == MAX
+
+    with dashboard(dev) as owner:
+        job = owner.submit(JOBS / "load.py")
+        assert eventually(grown, seconds=120), seen
+        before = workers(dev)
+        again = dev.up()
+        assert again.code == 0, again.text
+        assert set(again.changes) == {"unchanged"}
+        assert asked_for(dev) == MAX
+        assert before <= workers(dev)
+        shares: dict[str, int] = owner.value(job, "PODS")
+    assert sum(shares.values()) == 20
+    assert len(shares) == MAX
+    assert eventually(lambda: len(workers(dev)) == MIN and asked_for(dev) == MIN, seconds=180)
+    again = dev.up()
+    assert again.code == 0, again.text
+    assert set(again.changes) == {"unchanged"}
+    assert asked_for(dev) == MIN

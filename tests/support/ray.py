@@ -1,0 +1,63 @@
+"""Ray's dashboard as a client of another machine sees it: over HTTP, with the token."""
+
+import base64
+import json
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.engine import Stack, eventually
+from tests.support.web import ask, forwarded
+
+ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Address and token; an empty token sends none."""
+
+    url: str
+    token: str
+
+    def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
+        """Send one request; returns the status and the answer, decoded where it is JSON."""
+        return ask(f"{self.url}{path}", body, {"Authorization": f"Bearer {self.token}"} if self.token else {})
+
+    def submit(self, script: Path) -> str:
+        """Send a job; returns its id."""
+        status, answer = self.ask("/api/jobs/", {"entrypoint": f"python -c {shlex.quote(script.read_text())}"})
+        assert status == 200, answer
+        return str(answer["submission_id"])
+
+    def result(self, job: str, seconds: float = 180) -> str:
+        """Wait until a job has ended well; returns what it printed."""
+        deadline = time.monotonic() + seconds
+        while (state := self.ask(f"/api/jobs/{job}")[1])["status"] not in ENDED:
+            assert time.monotonic() < deadline, state
+            time.sleep(1)
+        logs = str(self.ask(f"/api/jobs/{job}/logs")[1]["logs"])
+        assert state["status"] == "SUCCEEDED", (state, logs)
+        return logs
+
+    def value(self, job: str, word: str, seconds: float = 180) -> Any:
+        """Wait until a job has ended well; returns the value that it printed behind a word."""
+        (line,) = [line for line in self.result(job, seconds).splitlines() if line.startswith(f"{word} ")]
+        return json.loads(line.removeprefix(f"{word} "))
+
+
+@contextmanager
+def dashboard(stack: Stack, *, token: bool = True) -> Iterator[Dashboard]:
+    """The dashboard of a stack, found by nothing but its outputs."""
+    ray = stack.outputs()["ray"]
+    secret = stack.get("secret", ray["token"]["name"])["data"][ray["token"]["key"]]
+    where = ray["dashboard"]
+    with forwarded(
+        stack.workspace.cluster, stack.namespace, f"service/{where['host'].split('.')[0]}", where["port"]
+    ) as url:
+        found = Dashboard(url, base64.b64decode(secret).decode() if token else "")
+        assert eventually(lambda: found.ask("/api/version")[0] in {200, 401}, seconds=60)
+        yield found
