@@ -121,12 +121,13 @@ def _real() -> bool:
     if not choice and (running := _workspace(NO_TOOLS).cluster).kubeconfig.exists():
         return running.node.exists
     if choice == "simulated":
-        print("sandbox: simulated pods, as SANDBOX says")
+        print("sandbox: simulated pods, as SANDBOX says", flush=True)
         return False
     reason = obstacle()
     if reason and choice:
         raise Refused(f"SANDBOX=real, but {reason}")
-    print(f"sandbox: simulated pods: {reason}" if reason else "sandbox: real pods (SANDBOX=simulated is the other way)")
+    which = f"simulated pods: {reason}" if reason else "real pods (SANDBOX=simulated is the other way)"
+    print(f"sandbox: {which}", flush=True)
     return not reason
 
 
@@ -180,9 +181,9 @@ def crds(stack: str) -> int:
 
 
 def tools(stack: str) -> int:
-    """Obtain every pinned tool."""
+    """Obtain every pinned tool that this machine can use: those of a real node only where one is possible."""
     del stack
-    install()
+    install(wanted(real=not obstacle()))
     return 0
 
 
@@ -248,7 +249,7 @@ def _on_existing_cluster(command: list[str], stack: str, settings: dict[str, Any
 def _step(name: str, action: Callable[[], object]) -> None:
     began = time.monotonic()
     action()
-    print(f"{name}  {time.monotonic() - began:.1f} s  ({CONTEXT})")
+    print(f"{name}  {time.monotonic() - began:.1f} s  ({CONTEXT})", flush=True)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,11 @@ from sandbox.tools import Toolbox
 
 OBJECTS = Path(__file__).with_name("node.yaml")
 
+OWN = Path("/run/own")
+"""The node's directory as the node sees it: a socket's path may have 107 characters, a checkout's has any number."""
+
+_SOCKET = "api.sock"
+
 _USERS = {
     "coredns": "/CN=sandbox-dns",
     "kubelet": f"/O=system:nodes/CN=system:node:{configs.NAME}",
@@ -50,15 +55,15 @@ _USERS = {
 """The pinned tools that run in the node, and as whom each speaks to the API server."""
 
 # Paths that kubelet and containerd do not let anyone choose lie below /run and /var: the node has its own. /proc/sys
-# is the machine's, see `configs.SYSCTLS`. $1 is the node's directory, which may lie below /var.
+# is the machine's, see `configs.SYSCTLS`. The node's directory may lie below /var.
 _MOUNTS = """set -e
 mount --make-rshared /
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/own /run/upper /run/work /run/lock /run/sysctl
-mount --bind "$1" /run/own
+own="$1"; directory="$2"; shift 2
+mkdir -p "$own" /run/upper /run/work /run/lock /run/sysctl
+mount --bind "$directory" "$own"
 mount -t overlay overlay -o lowerdir=/var,upperdir=/run/upper,workdir=/run/work /var
-mount --bind /run/own "$1"
-shift
+mount --bind "$own" "$directory"
 for setting; do
   file="/run/sysctl/$(echo "${setting%=*}" | tr / .)"
   echo "${setting#*=}" > "$file"
@@ -205,7 +210,7 @@ class Node:
         init = self._component("init").pid
         network.connect(self._link, init or 0, self.network)
         settings = [f"{name}={value}" for name, value in configs.SYSCTLS.items()]
-        run(*self._inside("sh", "-c", _MOUNTS, "mounts", str(self.directory), *settings))
+        run(*self._inside("sh", "-c", _MOUNTS, "mounts", str(OWN), str(self.directory), *settings))
         for controller in controllers():
             (controller / self._link).mkdir(exist_ok=True)
         self._start("containerd", self._inside("containerd", "--config", str(self._file("containerd", "toml"))))
@@ -225,12 +230,15 @@ class Node:
         ]
 
     def _commands(self, port: str) -> dict[str, list[str]]:
-        """What runs in the node, in the order in which it starts; each name is that of a pid file and of a log."""
-        socket, kubeconfig = self.directory / "api.sock", "--kubeconfig={}".format
+        """What runs in the node, in the order in which it starts; each name is that of a pid file and of a log.
+
+        A process starts in the node's directory, which is how the relay outside finds its socket.
+        """
+        kubeconfig = "--kubeconfig={}".format
         own = {name: self._file(name, "kubeconfig") for name in _USERS}
         tool = {name: str(self.toolbox.binary(name)) for name in _USERS}
         kubelet = [f"--config={self._file('kubelet', 'yaml')}", f"--hostname-override={configs.NAME}"]
-        kubelet += [f"--root-dir={self.directory / 'kubelet'}", f"--cert-dir={self.directory / 'kubelet-pki'}"]
+        kubelet += [f"--root-dir={OWN / 'kubelet'}", f"--cert-dir={self.directory / 'kubelet-pki'}"]
         storage = [
             "start",
             "--namespace=kube-system",
@@ -245,7 +253,7 @@ class Node:
             "api-inside": [
                 "socat",
                 f"TCP-LISTEN:{port},bind={self.network.node},fork,reuseaddr",
-                f"UNIX-CONNECT:{socket}",
+                f"UNIX-CONNECT:{OWN / _SOCKET}",
             ],
             "coredns": [tool["coredns"], f"-conf={self._file('coredns', 'corefile')}"],
             "kubelet": [tool["kubelet"], *kubelet, f"--node-ip={self.network.node}", kubeconfig(own["kubelet"])],
@@ -256,7 +264,7 @@ class Node:
                 kubeconfig(own["local-path-provisioner"]),
             ],
         }
-        api = ["socat", f"UNIX-LISTEN:{socket},fork,mode=600,unlink-early", f"TCP:127.0.0.1:{port}"]
+        api = ["socat", f"UNIX-LISTEN:{_SOCKET},fork,mode=600,unlink-early", f"TCP:127.0.0.1:{port}"]
         return {"api": api, **{name: self._inside(*command) for name, command in inside.items()}}
 
     def _configure(self, pki: Path, port: str) -> None:

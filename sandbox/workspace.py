@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from sandbox.cluster import CONTEXT, Cluster
+from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.tools import Toolbox, load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -152,15 +152,19 @@ class Workspace:
         extra_env: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         color = "never" if capture else "auto"
-        return subprocess.run(
+        done = subprocess.run(
             [str(self.toolbox.binary("pulumi")), *command, "--non-interactive", "--color", color],
             cwd=directory,
             env={**self.environment(), **(extra_env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=capture,
             text=True,
-            check=check,
+            check=False,
         )
+        if check and done.returncode:
+            told = (done.stderr or done.stdout or "see above").strip()
+            raise ClusterError(f"`pulumi {' '.join(command[:2])}` failed: {told}")
+        return done
 
 
 def run_shown(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> int:
