@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import containerfile, layers
+from sandbox import containerfile, layers, packages
 from sandbox.cache import cache_root, changing
 from sandbox.containerfile import Containerfile, ContainerfileError, Step
+from sandbox.processes import ClusterError
 from sandbox.sources import WayError
 from sandbox.tools import Toolbox, ToolError
 
@@ -198,7 +199,7 @@ class _Build:
             layers.save(self.work / "image", REFERENCES[self.name], self.config, self.work / "layer", below)
             shutil.rmtree(self.root)
             (self.work / "image").rename(target)
-        except (ContainerfileError, OSError, WayError) as error:
+        except (ClusterError, ContainerfileError, OSError, WayError) as error:
             raise ImageError(f"image {self.name}: {error}") from error
         finally:
             os.umask(usual)
@@ -208,23 +209,11 @@ class _Build:
     def _bootstrap(self) -> None:
         """Debian with Python, in place of the image that would be pulled."""
         if not shutil.which("debootstrap"):
-            self._install_debootstrap()
+            packages.install("debootstrap", "debian-archive-keyring")
         include = f"--include={','.join(PACKAGES)}"
         command = [*_PRIVATE, "debootstrap", "--variant=minbase", "--force-check-gpg", include, DEBIAN, str(self.root)]
         self._call(command, f"debootstrap {DEBIAN}", {**os.environ, **_STEADY})
         self.env["PATH"] = _PATH
-
-    def _install_debootstrap(self) -> None:
-        apt = shutil.which("apt-get")
-        if not apt:
-            raise ImageError(f"image {self.name}: debootstrap is not on PATH, and there is no apt-get to install it")
-        install = [apt, "install", "--yes", "--no-install-recommends", "debootstrap", "debian-archive-keyring"]
-        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        try:
-            self._call(install, "apt-get install debootstrap", env)
-        except ImageError:  # the lists may be old; what is wrong with them shows when the second try fails
-            subprocess.run([apt, "update", "--quiet"], capture_output=True, check=False, env=env)
-            self._call(install, "apt-get install debootstrap", env)
 
     def _follow(self, step: Step) -> None:
         known = {**self.args, **self.env}

@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox import layers
+from sandbox import layers, packages
 from sandbox.processes import ClusterError, run
 
 PACKAGES = {
     "catatonit": "catatonit",
     "containerd": "containerd",
     "ctr": "containerd",
+    "debootstrap": "debootstrap",
     "runc": "runc",
     "ip": "iproute2",
     "iptables": "iptables",
@@ -27,7 +28,7 @@ PACKAGES = {
     "openssl": "openssl",
     "socat": "socat",
 }
-"""Commands of the machine that the node uses, and the Debian packages that have them."""
+"""Commands of the machine that the node and its images need, and the Debian packages that have them."""
 
 BUSYBOX = Path("/bin/busybox")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -44,7 +45,7 @@ _TRIAL = """set -e
 mount -t tmpfs tmpfs /run
 mkdir /run/upper /run/work
 mount -t overlay overlay -o lowerdir=/var,upperdir=/run/upper,workdir=/run/work /var
-ip link add trial type veth peer name peer
+if command -v ip > /dev/null; then ip link add trial type veth peer name peer; fi
 """
 
 
@@ -57,7 +58,7 @@ def obstacle() -> str:
     if not any(os.access(path, os.W_OK) for path in controllers()):
         return f"no control groups can be made below {_CGROUPS}"
     missing = _missing()
-    if missing and not shutil.which("apt-get"):
+    if missing and not packages.installable():
         return f"missing and not installable without apt-get: {', '.join(missing)}"
     command = ["unshare", *NAMESPACES, "--fork", "sh", "-c", _TRIAL]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -71,8 +72,7 @@ def install_packages() -> None:
         ClusterError: apt-get failed.
     """
     if missing := _missing():
-        print(f"node: installing {', '.join(missing)}", flush=True)
-        run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends", *missing)
+        packages.install(*missing)
 
 
 def image(target: Path, reference: str, files: Mapping[str, Path], entrypoint: list[str]) -> Path:

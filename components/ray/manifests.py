@@ -205,6 +205,9 @@ def _head_group(spec: RaySpec, images: RayImages, around: Surroundings) -> Manif
                 "serviceAccountName": around.head_account,
                 "automountServiceAccountToken": True,
                 "priorityClassName": around.priority_classes["control"],
+                # `ray kuberay-autoscaler` is the first process of its container and ignores SIGTERM: a change of the
+                # head would always have the pause of the default 30 s.
+                "terminationGracePeriodSeconds": 10,
             },
         ),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from sandbox import images, processes
+from sandbox import images, packages
 from sandbox.cluster import Cluster
 from sandbox.machine import obstacle
 from sandbox.tools import Toolbox, install, wanted
@@ -68,8 +68,7 @@ def real_stack(real_base: Workspace, tmp_path_factory: pytest.TempPathFactory) -
 def browser() -> Iterator[Browser]:
     """A headless Chromium; the machine's own, installed where it has none."""
     if not shutil.which("chromium"):
-        packages = ("chromium", "fonts-dejavu-core")
-        processes.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", *packages)
+        packages.install("chromium", "fonts-dejavu-core")
     with sync_playwright() as playwright:
         # Root has no sandbox of Chromium's; it sees nothing but pages of ours.
         started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

@@ -1,5 +1,6 @@
 """Real pods that cannot start: `pulumi up` ends in time and says which pod, which container and why."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from tests.support.engine import Outcome, Stack
 
-READY = 60
+READY = 40
 """Seconds that the cluster is given."""
 
 NOTHING_THERE = "registry.invalid/ray:2.60.0"
@@ -57,7 +58,7 @@ def test_quota_that_is_too_small_is_named_with_what_it_lacks(stack: Stack) -> No
 
 def test_command_that_exits_is_named_with_its_code_and_last_words(stack: Stack) -> None:
     done = refused(stack, images={"ray": WITHOUT_RAY})
-    told = lines(done, "container ray-head")
+    told = lines(done, "ray: command not found")
     assert told, done.text
-    assert "exit code 127" in told[0]
-    assert "ray: command not found" in told[0]
+    # The operator may have removed the pod by then; what it said about it is told too.
+    assert re.search(r"ray-cluster-head-.*(exit code |ExitCode:)127", told[0]), told
