@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import Stack, eventually
+from tests.support.engine import Stack, deployed, eventually
 from tests.support.ray import dashboard
 
 REMEMBER = Path(__file__).with_name("jobs") / "remember.py"
@@ -42,12 +42,8 @@ def create(stack: Stack, name: str, parts: list[dict[str, Any]]) -> None:
 
 @pytest.fixture(scope="module")
 def plain(real_stack: Callable[[str], Stack]) -> Iterator[Stack]:
-    stack = real_stack("ray-lost")
-    done = stack.up()
-    assert done.code == 0, done.text
-    yield stack
-    gone = stack.destroy()
-    assert gone.code == 0, gone.text
+    with deployed(real_stack("ray-lost")) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.engine import Stack, eventually
+from tests.support.engine import Stack, deployed, eventually
 from tests.support.ray import Dashboard, dashboard
 from tests.support.web import picture
 
@@ -17,13 +17,8 @@ MIN, MAX = 1, 5
 
 @pytest.fixture(scope="module")
 def dev(real_stack: Callable[[str], Stack]) -> Iterator[Stack]:
-    stack = real_stack("ray-jobs")
-    done = stack.up()
-    assert done.code == 0, done.text
-    yield stack
-    gone = stack.destroy()
-    assert gone.code == 0, gone.text
-    assert eventually(lambda: not stack.objects(), seconds=60)
+    with deployed(real_stack("ray-jobs")) as stack:
+        yield stack
 
 
 def workers(stack: Stack) -> set[str]:

@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,21 @@ def stack(base: Workspace, directory: Path, name: str, namespace: str) -> Stack:
     if cluster.get("kind") == "existing":
         config["kubernetes:context"] = CONTEXT
     return Stack(Workspace(directory, base.cluster), name, config)
+
+
+@contextmanager
+def deployed(stack: Stack) -> Iterator[Stack]:
+    """A stack from its first `up` to a `destroy` that leaves nothing.
+
+    Raises:
+        AssertionError: one of both failed, or something was left.
+    """
+    done = stack.up()
+    assert done.code == 0, done.text
+    yield stack
+    gone = stack.destroy()
+    assert gone.code == 0, gone.text
+    assert eventually(lambda: not stack.objects(), seconds=60)
 
 
 def prepare(cluster: Cluster, directory: Path) -> Workspace:
