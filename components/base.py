@@ -107,4 +107,6 @@ def _plain(value: Any) -> Any:
     """Dataclasses as dicts, all the way down, without touching the Outputs inside."""
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
     return value

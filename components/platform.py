@@ -7,9 +7,10 @@ import pulumi
 import pulumi_kubernetes
 
 from components.kube.diagnosis import pods_hook
-from components.kube.wires import Endpoint, KeyValueStore, SecretRef
+from components.kube.wires import Endpoint, SecretRef
 from components.ray import RayCluster, RaySpec, live_scaling
 from components.settings import Settings, Target
+from components.stores import DataStores
 from components.tenancy import Tenancy
 
 
@@ -24,6 +25,14 @@ class Platform:
         cluster = pulumi_kubernetes.Provider("cluster", context=target.connection.context)
         opts = pulumi.ResourceOptions(providers=[cluster])
         tenancy = Tenancy("tenancy", settings.tenancy, opts=opts)
+        stores = DataStores(
+            "stores",
+            settings.stores,
+            settings.images.for_stores(),
+            namespace=tenancy.endpoints.namespace,
+            priority_classes=tenancy.endpoints.priority_classes,
+            opts=opts,
+        )
         ray = RayCluster(
             "ray",
             settings.ray,
@@ -32,7 +41,7 @@ class Platform:
             priority_classes=tenancy.endpoints.priority_classes,
             crds=_crds(target.crds_stack, settings.ray),
             scaling=live_scaling(target.ray_cluster, target.ray_pods),
-            redis=_redis(settings),
+            redis=stores.endpoints.redis,
             on_error=pods_hook(
                 "ray-pods", target.connection, settings.tenancy.namespace, settings.ray.cluster_name, "ray.io/cluster"
             ),
@@ -52,16 +61,6 @@ def _published(wire: Any) -> Any:
     if isinstance(wire, Endpoint | SecretRef):
         return {field.name: getattr(wire, field.name) for field in fields(wire)}
     return wire
-
-
-def _redis(settings: Settings) -> KeyValueStore | None:
-    redis = settings.stores.redis
-    if not redis:
-        return None
-    return KeyValueStore(
-        endpoint=Endpoint(host=redis.host, port=redis.port, url=f"redis://{redis.host}:{redis.port}"),
-        password=SecretRef(name=redis.password_secret, key=redis.password_key),
-    )
 
 
 def _crds(stack: str, ray: RaySpec) -> pulumi.Output[str]:

@@ -14,9 +14,10 @@ import pulumi.runtime
 from pydantic import Field, ValidationError, model_validator
 
 from components.kube.connection import Connection, ConnectionFailedError
-from components.kube.model import DnsLabel, ImageRef, Spec
+from components.kube.model import ImageRef, Spec
 from components.kube.sentences import sentences
 from components.ray.spec import GpuImage, RayImages, RaySpec
+from components.stores.spec import StoresImages, StoresSpec
 from components.tenancy.spec import TenancySpec
 
 PROJECT = "ml-platform"
@@ -50,6 +51,21 @@ class Images(Spec):
     kuberay_operator: ImageRef = "quay.io/kuberay/operator:v1.6.2"
     """The operator, never an image of Ray; its tag is `v` and `ray.kuberayVersion`."""
 
+    postgres: ImageRef = "ml-platform/postgres:15"
+    """PostgreSQL, where it is embedded."""
+    redis: ImageRef = "ml-platform/redis:7.0"
+    """Redis, where it is embedded."""
+    object_store: ImageRef = "ml-platform/object-store:1.8.0"
+    """The S3-compatible server, where it is embedded."""
+    store_client: ImageRef = "ml-platform/store-client:1"
+    """Makes databases, roles and buckets; built from `images/`."""
+
+    def for_stores(self) -> StoresImages:
+        """The images of the data stores, from the mirror where one is set."""
+        return StoresImages(
+            **{name: self._mirrored(getattr(self, name)) for name in StoresImages.model_fields},
+        )
+
     def for_ray(self) -> RayImages:
         """The images of the Ray subsystem, from the mirror where one is set."""
         return RayImages(
@@ -66,26 +82,6 @@ class Images(Spec):
         return f"{self.registry.rstrip('/')}/{path}"
 
 
-class ExternalRedis(Spec):
-    """A Redis-compatible store that is already there; its password lies in a Secret of the platform's namespace."""
-
-    host: str
-    """DNS name or address."""
-    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 6379
-    """TCP port."""
-    password_secret: DnsLabel
-    """Name of the Secret."""
-    password_key: str = "password"  # noqa: S105 the name of a key
-    """Key within the Secret."""
-
-
-class Stores(Spec):
-    """Data stores that the platform uses."""
-
-    redis: ExternalRedis | None = None
-    """Where Ray keeps its state with `ray.gcsFaultTolerance`; it must not evict."""
-
-
 class Settings(Spec):
     """All that one environment decides."""
 
@@ -95,8 +91,8 @@ class Settings(Spec):
     """What runs there."""
     tenancy: TenancySpec = TenancySpec()
     """The namespace and its bounds."""
-    stores: Stores = Stores()
-    """Data stores that are already there."""
+    stores: StoresSpec = StoresSpec()
+    """Data stores, in the namespace or already there."""
     ray: RaySpec = RaySpec()
     """The Ray cluster."""
 
@@ -106,8 +102,6 @@ class Settings(Spec):
             raise ValueError(
                 "tenancy.meshInjection needs the addon istio: add it to cluster.addons, or set it to false"
             )
-        if self.ray.gcs_fault_tolerance and not self.stores.redis:
-            raise ValueError("ray.gcsFaultTolerance needs a store: set stores.redis, or set it to false")
         return self
 
 
@@ -132,7 +126,7 @@ class BadSettings(pulumi.RunError):
     """The settings cannot be used; the message lists every reason. Pulumi prints it without a traceback."""
 
 
-SANDBOX_CONTEXT: DnsLabel = "ml-platform-sandbox"
+SANDBOX_CONTEXT = "ml-platform-sandbox"
 """The context in the sandbox's own kubeconfig; a name no other cluster has, so none is met by accident."""
 
 

@@ -30,7 +30,7 @@ from sandbox.workspace import (
     tool_path,
 )
 
-LOADED = ("ray", "kuberay-operator")
+LOADED = ("ray", "kuberay-operator", "postgres", "redis", "object-store", "store-client")
 """The images that the platform of stack dev runs."""
 
 NO_TOOLS = Toolbox(Path(), {}, ())

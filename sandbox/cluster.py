@@ -30,6 +30,7 @@ CONTEXT = "ml-platform-sandbox"
 
 SHAPE = Path(__file__).with_name("nodes.yaml")
 _KWOK_CONFIG = Path(__file__).with_name("kwok.yaml")
+_STORAGE = Path(__file__).with_name("storage.yaml")
 _READY_SECONDS = 90
 _KUBECTL_SECONDS = 300
 _ATTEMPTS = 3
@@ -109,6 +110,8 @@ class Cluster:
         self.kubectl("apply", *status, "--filename", "-", stdin=nodes)
         if self.real:
             started |= self.node.up(self._home / "pki", self._server(), self.kubectl)
+        else:
+            self.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(_STORAGE))
         self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={_READY_SECONDS}s")
         if not self._controllers().running:
             self._start_controllers()

@@ -24,6 +24,8 @@ from typing import Any, NoReturn
 import yaml
 from kubernetes import client, config, watch
 
+from sandbox.volumes import bind_claims
+
 BINARIES = {"quay.io/kuberay/operator:v1.6.2": "kuberay-operator"}
 """Image to the tool that is inside it; a mirror's host in front of the path makes no difference."""
 
@@ -96,6 +98,10 @@ class Controllers:
             except Exception as error:
                 _LOG.warning("watch ended: %s", error)
                 time.sleep(1)
+
+    def bind_claims(self) -> None:
+        """Give simulated pods their disks, beside everything else."""
+        threading.Thread(target=bind_claims, args=(self._core,), daemon=True).start()
 
     def stop(self) -> None:
         """End every process."""
@@ -214,6 +220,7 @@ def main() -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, end)
+    controllers.bind_claims()
     controllers.run()
 
 

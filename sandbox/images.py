@@ -34,7 +34,10 @@ FOLDER = Path(__file__).resolve().parent.parent / "images"
 REFERENCES = {
     "base": "ml-platform/base:bookworm",
     "ray": "rayproject/ray:2.60.0",
+    "postgres": "ml-platform/postgres:15",
     "redis": "ml-platform/redis:7.0",
+    "object-store": "ml-platform/object-store:1.8.0",
+    "store-client": "ml-platform/store-client:1",
     "kuberay-operator": "quay.io/kuberay/operator:v1.6.2",
 }
 """Every image and the name it is loaded under: the one in the program's settings.

@@ -31,6 +31,7 @@ _IMAGE = re.compile(
     r"(?P<name>[a-z0-9]+(?:[._-][a-z0-9]+)*(?::[0-9]+(?=/))?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
     r"(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>sha256:[a-f0-9]{64}))?"
 )
+_HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
@@ -39,6 +40,12 @@ _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 def _dns_label(value: str) -> str:
     if not _DNS_LABEL.fullmatch(value) or len(value) > 63:
         raise ValueError("must be 1 to 63 lowercase letters, digits or '-', starting with a letter")
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value) or len(value) > 253:
+        raise ValueError("must be a DNS name or an IPv4 address, without scheme and port")
     return value
 
 
@@ -90,6 +97,12 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 """A number of things; zero is allowed."""
 
 PositiveCount = Annotated[int, Field(strict=True, ge=1)]
+
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+"""A TCP port."""
+
+Host = Annotated[str, AfterValidator(_host)]
+"""A DNS name or an IPv4 address."""
 
 Seconds = Annotated[int, Field(strict=True, ge=1)]
 """A duration in seconds."""

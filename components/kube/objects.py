@@ -71,6 +71,72 @@ def workload(kind: str, component: str, namespace: Any, name: str, *, pod: Manif
     }
 
 
+def stateful(
+    component: str, namespace: Any, name: str, *, pod: Manifest, size: str, storage_class: str | None, retention: str
+) -> Manifest:
+    """A StatefulSet of one pod with a disk `data`, which its Service of the same name reaches.
+
+    Args:
+        component: whose it is.
+        namespace: where it lives.
+        name: of the StatefulSet and of its Service.
+        pod: the pod's spec; its containers mount the volume `data`.
+        size: of the disk.
+        storage_class: of the disk, the cluster's default if None.
+        retention: `Retain` or `Delete`: what becomes of the disk with the StatefulSet.
+    """
+    claim: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    if storage_class:
+        claim["storageClassName"] = storage_class
+    return workload(
+        "StatefulSet",
+        component,
+        namespace,
+        name,
+        pod=pod,
+        serviceName=name,
+        replicas=1,
+        persistentVolumeClaimRetentionPolicy={"whenDeleted": retention, "whenScaled": "Retain"},
+        volumeClaimTemplates=[{"metadata": {"name": "data", "labels": labels(component, name=name)}, "spec": claim}],
+    )
+
+
+def job(
+    component: str,
+    namespace: Any,
+    name: str,
+    *,
+    pod: Manifest,
+    seconds: int,
+    annotations: Manifest | None = None,
+) -> Manifest:
+    """A Job that ends by itself within a bound; a change of it runs it again.
+
+    It stays after its end: what is removed behind Pulumi's back would be made, and run, with every update.
+
+    Args:
+        component: whose it is.
+        namespace: where it lives.
+        name: of the Job.
+        pod: the pod's spec without a restart policy.
+        seconds: within which it has to succeed, retries included.
+        annotations: of the pod: a digest of a secret makes the Job run when that changes.
+    """
+    metadata_of_pod: Manifest = {"labels": labels(component, name=name)}
+    if annotations:
+        metadata_of_pod["annotations"] = annotations
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata(component, namespace, name),
+        "spec": {
+            "activeDeadlineSeconds": seconds,
+            "backoffLimit": 4,
+            "template": {"metadata": metadata_of_pod, "spec": {**pod, "restartPolicy": "OnFailure"}},
+        },
+    }
+
+
 def image_pull(component: str, namespace: Any, name: str, image: Manifest, pod: Manifest) -> Manifest:
     """A DaemonSet that makes nodes pull an image and keep it, because a container of it sleeps there.
 

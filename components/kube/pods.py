@@ -50,3 +50,13 @@ def http_probe(path: str, port: int | str, *, initial: int = 5, period: int = 10
         "periodSeconds": period,
         "failureThreshold": failures,
     }
+
+
+def exec_probe(*command: str, period: int = 10, failures: int = 3) -> Manifest:
+    """A probe that runs a command in the container; times in seconds."""
+    return {
+        "exec": {"command": list(command)},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }

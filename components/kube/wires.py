@@ -28,6 +28,23 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Database:
+    """A PostgreSQL database and the role that owns it.
+
+    Attributes:
+        endpoint: the server.
+        name: of the database, and of its owner.
+        password: the owner's.
+        tls: libpq's `sslmode`.
+    """
+
+    endpoint: Endpoint
+    name: str
+    password: SecretRef
+    tls: str
+
+
+@dataclass(frozen=True)
 class KeyValueStore:
     """A Redis-compatible store."""
 
@@ -37,9 +54,18 @@ class KeyValueStore:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket of an S3-compatible store; the keys are those of an access key pair."""
+    """A bucket of an S3-compatible store; the keys are those of an access key pair.
 
-    endpoint: Endpoint
+    Attributes:
+        url: of the S3 API.
+        region: that requests are signed for.
+        name: of the bucket.
+        access_key: the key's id.
+        secret_key: the key itself.
+    """
+
+    url: "pulumi.Input[str]"
+    region: str
     name: "pulumi.Input[str]"
     access_key: SecretRef
     secret_key: SecretRef

@@ -358,7 +358,7 @@ def client_environment(tracking: Endpoint | None, bucket: Bucket | None) -> list
         found.append({"name": "MLFLOW_TRACKING_URI", "value": tracking.url})
     if bucket:
         found += [
-            {"name": "AWS_ENDPOINT_URL_S3", "value": bucket.endpoint.url},
+            {"name": "AWS_ENDPOINT_URL_S3", "value": bucket.url},
             secret_env("AWS_ACCESS_KEY_ID", bucket.access_key),
             secret_env("AWS_SECRET_ACCESS_KEY", bucket.secret_key),
         ]

@@ -1,9 +1,7 @@
 """The head is lost: with fault tolerance the cluster remembers, without it the cluster begins anew; both come back."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,33 +9,6 @@ from tests.support.engine import Stack, deployed, eventually
 from tests.support.ray import dashboard
 
 REMEMBER = Path(__file__).with_name("jobs") / "remember.py"
-PASSWORD = "of-this-test-only"
-
-
-def redis() -> list[dict[str, Any]]:
-    """A Redis of the user's that never evicts, as `stores.redis` wants one."""
-    strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
-    container = {
-        "name": "redis",
-        "image": "ml-platform/redis:7.0",
-        "args": ["--requirepass", "$(PASSWORD)", "--maxmemory-policy", "noeviction", "--save", ""],
-        "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "redis-shared", "key": "password"}}}],
-        "securityContext": {**strict, "seccompProfile": {"type": "RuntimeDefault"}},
-    }
-    labels = {"app": "redis-shared"}
-    return [
-        {"kind": "Secret", "stringData": {"password": PASSWORD}},
-        {"kind": "Service", "spec": {"selector": labels, "ports": [{"port": 6379}]}},
-        {"kind": "Pod", "labels": labels, "spec": {"containers": [container]}},
-    ]
-
-
-def create(stack: Stack, name: str, parts: list[dict[str, Any]]) -> None:
-    items = [
-        {"apiVersion": "v1", "metadata": {"name": name, "labels": part.pop("labels", {})}, **part} for part in parts
-    ]
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    stack.workspace.cluster.kubectl("--namespace", stack.namespace, "create", "--filename", "-", stdin=listed)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +19,8 @@ def plain(real_stack: Callable[[str], Stack]) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def tolerant(plain: Stack) -> Stack:
-    """The same stack, changed while it runs: its namespace is where the password has to be."""
-    create(plain, "redis-shared", redis())
-    plain.kubectl("wait", "--for=condition=Ready", "pod/redis-shared", "--timeout=60s")
-    store = {"redis": {"host": "redis-shared", "passwordSecret": "redis-shared"}}
-    stack = plain.with_config(stores=store, ray={"gcsFaultTolerance": True})
+    """The same stack, changed while it runs: its Redis is there already."""
+    stack = plain.with_config(ray={"gcsFaultTolerance": True})
     done = stack.up()
     assert done.code == 0, done.text
     return stack

@@ -72,7 +72,7 @@ def test_after_three_times_it_is_one_and_says_where_the_logs_are(tmp_path: Path)
 
 
 def test_a_part_that_ended_at_once_is_a_failure(tmp_path: Path) -> None:
-    cluster = stubbed(tmp_path / "bin", f"{fails(port_taken_until=0)}\nkill $!")
+    cluster = stubbed(tmp_path / "bin", f"{fails(port_taken_until=0)}\nkill $!; wait $! || true")
     try:
         with pytest.raises(ClusterError, match=r"kwok-controller ended at once \(logs: .*/logs\)"):
             cluster.up()

@@ -152,7 +152,7 @@ def test_where_there_is_no_node_there_is_nothing_to_show_and_nothing_to_remove(t
 
 def test_a_sandbox_of_simulated_nodes_wants_no_tool_of_a_real_one() -> None:
     real = set(tools.wanted(real=True)) - set(tools.wanted(real=False))
-    assert real == {"kubelet", "kube-proxy", "coredns", "local-path-provisioner"}
+    assert real == {"kubelet", "kube-proxy", "coredns", "local-path-provisioner", "versitygw"}
     assert set(tools.wanted(real=True)) == set(tools.load())
 
 

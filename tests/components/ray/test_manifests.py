@@ -255,8 +255,13 @@ def test_the_operator_may_do_what_upstream_says_and_no_more(toolbox: Toolbox) ->
 
 
 def test_code_on_ray_finds_mlflow_and_the_object_store_without_a_secret_in_plain_text() -> None:
-    store = Endpoint("s3", 9000, "http://s3:9000")
-    bucket = Bucket(store, "mlflow-artifacts", SecretRef("s3", "access"), SecretRef("s3", "secret"))
+    bucket = Bucket(
+        url="http://s3:9000",
+        region="us-east-1",
+        name="b",
+        access_key=SecretRef(name="s3", key="access"),
+        secret_key=SecretRef(name="s3", key="secret"),
+    )
     environment = manifests.client_environment(Endpoint("mlflow", 5000, "http://mlflow:5000"), bucket)
     around = Surroundings(**{**vars(AROUND), "environment": environment})
     spec = ray_cluster(RaySpec(), IMAGES, around)["spec"]

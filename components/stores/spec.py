@@ -1,0 +1,198 @@
+"""Decisions about data stores: each is `embedded` (in the namespace) or `external` (there already), never both."""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, model_validator
+
+from components.kube.model import Compute, DnsLabel, Host, ImageRef, Port, Quantity, Resources, Spec
+from components.kube.quantity import number
+
+StoreT = TypeVar("StoreT", "Postgres", "Redis", "ObjectStore")
+
+
+def _bucket_name(value: str) -> str:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, without dots: they break TLS.
+    if not 3 <= len(value) <= 63:
+        raise ValueError("must have 3 to 63 characters")
+    return value
+
+
+def _one_of_both(store: StoreT) -> StoreT:
+    if store.external and "embedded" in store.model_fields_set:
+        raise ValueError("has both embedded and external: keep the one you mean")
+    return store
+
+
+class StoresImages(Spec):
+    """The images that this subsystem runs, by role."""
+
+    postgres: ImageRef
+    """PostgreSQL; started with the environment of the official image."""
+    redis: ImageRef
+    """Redis, or what speaks its protocol."""
+    object_store: ImageRef
+    """The S3-compatible server."""
+    store_client: ImageRef
+    """Clients of PostgreSQL and S3: makes databases, roles and buckets."""
+
+
+class Volume(Spec):
+    """The disk of an embedded store."""
+
+    size: Quantity
+    """How large it is."""
+    storage_class: DnsLabel | None = None
+    """StorageClass; the cluster's default when absent."""
+    retention: Literal["Retain", "Delete"] = "Retain"
+    """What becomes of the claim when the store is removed: `Retain` keeps the data, `Delete` removes it."""
+
+    @model_validator(mode="after")
+    def _positive(self) -> "Volume":
+        if number(self.size) <= 0:
+            raise ValueError("size must be more than 0")
+        return self
+
+
+class EmbeddedPostgres(Spec):
+    """PostgreSQL in the namespace: one pod with a disk of its own."""
+
+    resources: Resources = Resources(
+        requests=Compute(cpu="250m", memory="512Mi"), limits=Compute(cpu="1", memory="1Gi")
+    )
+    """Size of the server."""
+    volume: Volume = Volume(size="10Gi")
+    """Its disk."""
+
+
+class ExternalPostgres(Spec):
+    """A PostgreSQL that is there already, such as the reports' `postgres-shared`."""
+
+    host: Host
+    """DNS name or address."""
+    port: Port = 5432
+    """TCP port."""
+    tls: Literal["disable", "require", "verify-full"] = "require"
+    """`verify-full` also compares the certificate with the host; libpq's `sslmode`."""
+    admin_secret: DnsLabel
+    """Secret in the namespace with the keys `username` and `password` of a role that may create roles and databases."""
+
+
+class Postgres(Spec):
+    """PostgreSQL 15 or newer."""
+
+    embedded: EmbeddedPostgres = EmbeddedPostgres()
+    """Size and disk of one in the namespace."""
+    external: ExternalPostgres | None = None
+    """One that is there already, instead."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Postgres":
+        return _one_of_both(self)
+
+
+class EmbeddedRedis(Spec):
+    """Redis in the namespace: one pod with a disk of its own. It never evicts: Ray's state lies in it."""
+
+    resources: Resources = Resources(
+        requests=Compute(cpu="100m", memory="256Mi"), limits=Compute(cpu="500m", memory="512Mi")
+    )
+    """Size of the server; three quarters of the memory limit hold data, then writes are refused."""
+    volume: Volume = Volume(size="2Gi")
+    """Its disk, for the append-only file."""
+
+
+class ExternalRedis(Spec):
+    """A Redis-compatible store that is already there; its password lies in a Secret of the platform's namespace."""
+
+    host: Host
+    """DNS name or address."""
+    port: Port = 6379
+    """TCP port."""
+    password_secret: DnsLabel
+    """Name of the Secret."""
+    password_key: str = "password"  # noqa: S105 the name of a key
+    """Key within the Secret."""
+
+
+class Redis(Spec):
+    """The online store of features, and Ray's state with `ray.gcsFaultTolerance`; it must not evict."""
+
+    embedded: EmbeddedRedis = EmbeddedRedis()
+    """Size and disk of one in the namespace."""
+    external: ExternalRedis | None = None
+    """One that is there already, instead."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Redis":
+        return _one_of_both(self)
+
+
+class EmbeddedObjectStore(Spec):
+    """An S3-compatible server in the namespace: one pod with a disk of its own."""
+
+    resources: Resources = Resources(
+        requests=Compute(cpu="100m", memory="128Mi"), limits=Compute(cpu="1", memory="512Mi")
+    )
+    """Size of the server."""
+    volume: Volume = Volume(size="20Gi")
+    """Its disk."""
+
+
+class ExternalObjectStore(Spec):
+    """An S3-compatible store that is there already: AWS S3, or the reports' MinIO."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]+)?$")]
+    """Address of the S3 API, with scheme and port."""
+    region: str = "us-east-1"
+    """Region that requests are signed for."""
+    secret: DnsLabel
+    """Secret in the namespace with the access key."""
+    access_key: str = "access-key"
+    """Key within the Secret: the access key's id."""
+    secret_key: str = "secret-key"  # noqa: S105 the name of a key
+    """Key within the Secret: the access key itself."""
+
+
+class ObjectStore(Spec):
+    """Artifacts and backups."""
+
+    embedded: EmbeddedObjectStore = EmbeddedObjectStore()
+    """Size and disk of one in the namespace."""
+    external: ExternalObjectStore | None = None
+    """One that is there already, instead."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ObjectStore":
+        return _one_of_both(self)
+
+
+class BucketSpec(Spec):
+    """A bucket that the platform makes."""
+
+    name: Annotated[DnsLabel, AfterValidator(_bucket_name)]
+    """Its name, unique in the store."""
+    versioning: bool = False
+    """Keeps what is overwritten and deleted."""
+
+
+class StoresSpec(Spec):
+    """Data stores, and what lies in them."""
+
+    postgres: Postgres = Postgres()
+    """Metadata of MLflow, registry and offline store of Feast."""
+    redis: Redis = Redis()
+    """Online store of Feast, state of Ray."""
+    object_store: ObjectStore = ObjectStore()
+    """Artifacts of MLflow, backups."""
+    databases: tuple[DnsLabel, ...] = ("mlflow", "feast")
+    """Databases, each with a role of the same name that owns it."""
+    buckets: tuple[BucketSpec, ...] = (BucketSpec(name="mlflow-artifacts", versioning=True), BucketSpec(name="backups"))
+    """Buckets."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "StoresSpec":
+        for key, names in (("databases", self.databases), ("buckets", [bucket.name for bucket in self.buckets])):
+            for name in sorted(set(names)):
+                if list(names).count(name) > 1:
+                    raise ValueError(f"{key} has {list(names).count(name)} named '{name}': names must be unique")
+        return self

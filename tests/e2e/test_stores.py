@@ -1,0 +1,128 @@
+"""Embedded stores as real pods: who gets in, what is kept, and Jobs that may run again."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.support.engine import Stack, deployed, eventually
+
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def dev(real_stack: Callable[[str], Stack]) -> Iterator[Stack]:
+    with deployed(real_stack("stores")) as stack:
+        yield stack
+
+
+def ask(stack: Stack, script: str, **env: str | tuple[str, str]) -> str:
+    """What a script prints in a pod of the namespace; a value of two words is a Secret and its key."""
+    name = f"client-{next(_NUMBERS)}"
+    variables: list[dict[str, Any]] = [
+        {"name": key, "value": value}
+        if isinstance(value, str)
+        else {"name": key, "valueFrom": {"secretKeyRef": {"name": value[0], "key": value[1]}}}
+        for key, value in env.items()
+    ]
+    strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
+    container = {
+        "name": "client",
+        "image": "ml-platform/store-client:1",
+        "command": ["sh", "-c", f"({script}) 2>&1"],
+        "env": variables,
+        "securityContext": {**strict, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [container], "restartPolicy": "Never"},
+    }
+    cluster = stack.workspace.cluster
+    cluster.kubectl("--namespace", stack.namespace, "create", "--filename", "-", stdin=json.dumps(pod))
+    assert eventually(lambda: stack.get("pod", name)["status"]["phase"] in {"Succeeded", "Failed"}, seconds=60)
+    return stack.kubectl("logs", name).strip()
+
+
+def sql(stack: Stack, statement: str, role: str, database: str) -> str:
+    return ask(
+        stack,
+        f'psql --host=postgres --no-psqlrc --tuples-only --no-align --command="{statement}"',
+        PGUSER=role,
+        PGDATABASE=database,
+        PGPASSWORD=(f"database-{role}", "password"),
+    )
+
+
+def s3(stack: Stack, expression: str) -> str:
+    """What an expression over `s3`, a client of boto3, evaluates to."""
+    setup = "import boto3; from botocore.config import Config"
+    client = "s3 = boto3.client('s3', config=Config(s3={'addressing_style': 'path'}))"
+    return ask(
+        stack,
+        f'python3 -c "{setup}; {client}; print({expression})"',
+        AWS_ENDPOINT_URL_S3="http://object-store:7070",
+        AWS_REGION="us-east-1",
+        AWS_ACCESS_KEY_ID=("object-store", "access-key"),
+        AWS_SECRET_ACCESS_KEY=("object-store", "secret-key"),
+    )
+
+
+def test_each_role_owns_its_database_and_sees_no_other(dev: Stack) -> None:
+    assert sql(dev, "SELECT current_user, current_database()", "mlflow", "mlflow") == "mlflow|mlflow"
+    made = sql(dev, "CREATE TABLE kept (value text); INSERT INTO kept VALUES ('before')", "feast", "feast")
+    assert made.endswith("INSERT 0 1")
+    assert "permission denied for database" in sql(dev, "SELECT 1", "mlflow", "feast")
+    assert int(sql(dev, "SHOW server_version_num", "mlflow", "mlflow")) >= 150000
+
+
+def test_nobody_gets_in_without_a_password(dev: Stack) -> None:
+    script = "psql --host=postgres --username=postgres --no-password --command='SELECT 1'"
+    assert "no password supplied" in ask(dev, script)
+    assert "password authentication failed" in ask(dev, script, PGPASSWORD="postgres")
+    assert "NOAUTH" in dev.kubectl("exec", "redis-0", "--", "redis-cli", "ping")
+    assert "403" in ask(dev, "wget --server-response --output-document=- http://object-store:7070/backups")
+
+
+def test_redis_keeps_what_it_has_and_refuses_what_it_has_no_room_for(dev: Stack) -> None:
+    told = dev.kubectl(
+        "exec", "redis-0", "--", "sh", "-c", 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli config get maxmemory-policy'
+    )
+    assert told.split() == ["maxmemory-policy", "noeviction"]
+
+
+def test_the_artifacts_bucket_keeps_what_is_overwritten(dev: Stack) -> None:
+    for text in ("one", "two"):
+        s3(dev, f"s3.put_object(Bucket='mlflow-artifacts', Key='model.txt', Body=b'{text}')")
+    assert s3(dev, "s3.get_object(Bucket='mlflow-artifacts', Key='model.txt')['Body'].read().decode()") == "two"
+    assert s3(dev, "len(s3.list_object_versions(Bucket='mlflow-artifacts')['Versions'])") == "2"
+    assert s3(dev, "s3.get_bucket_versioning(Bucket='backups').get('Status')") == "None"
+
+
+def uid(stack: Stack, pod: str) -> str:
+    return stack.kubectl("get", "pod", pod, "--output=jsonpath={.metadata.uid}", check=False)
+
+
+def replaced(stack: Stack, pod: str, before: str) -> bool:
+    return uid(stack, pod) not in {"", before}
+
+
+@pytest.mark.timeout(600)
+def test_a_store_that_is_killed_comes_back_with_its_data_and_the_jobs_may_run_again(dev: Stack) -> None:
+    if "kept" not in sql(dev, "SELECT tablename FROM pg_tables WHERE tablename = 'kept'", "feast", "feast"):
+        sql(dev, "CREATE TABLE kept (value text); INSERT INTO kept VALUES ('before')", "feast", "feast")
+    for pod in ("postgres-0", "object-store-0", "redis-0"):
+        before = uid(dev, pod)
+        dev.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+        assert eventually(partial(replaced, dev, pod, before), seconds=60)
+        dev.kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=120s")
+    assert sql(dev, "SELECT value FROM kept", "feast", "feast") == "before"
+    dev.kubectl("delete", "job", "databases", "buckets")
+    again = dev.up()
+    assert again.code == 0, again.text
+    assert again.changes.get("created") == 2
+    assert sql(dev, "SELECT value FROM kept", "feast", "feast") == "before"
