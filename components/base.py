@@ -5,12 +5,15 @@ own options into children, and publishes its endpoints last.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from hashlib import sha256
 from typing import Any, ClassVar, Generic, TypeVar
 
 import pulumi
+import pulumi_random
 
-from components.kube.wires import Endpoint
+from components.kube import objects
+from components.kube.wires import Endpoint, SecretRef
 
 EndpointsT = TypeVar("EndpointsT")
 
@@ -39,6 +42,23 @@ def endpoint(scheme: str | None, service: KubernetesObject, namespace: pulumi.In
     return Endpoint(
         host=host, port=port, url=pulumi.Output.format("{0}{1}:{2}", f"{scheme}://" if scheme else "", host, port)
     )
+
+
+@dataclass(frozen=True)
+class GeneratedSecret:
+    """A Secret of generated passwords.
+
+    Attributes:
+        secret: the Secret.
+        digest: changes with what it holds and tells nothing of it: as an annotation it makes pods roll and Jobs run.
+    """
+
+    secret: KubernetesObject
+    digest: pulumi.Output[str]
+
+    def ref(self, key: str) -> SecretRef:
+        """Where one of the passwords lies."""
+        return SecretRef(name=self.secret.named(), key=key)
 
 
 class Component(pulumi.ComponentResource, Generic[EndpointsT]):
@@ -92,6 +112,30 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
             after=after, ignore_changes=ignore_changes, create_timeout=create_timeout, hooks=hooks
         )
         return KubernetesObject(self.child_name(role), manifest, options)
+
+    def generate_secret(
+        self, role: str, namespace: pulumi.Input[str], name: str, passwords: Mapping[str, str], *, length: int
+    ) -> GeneratedSecret:
+        """Declare passwords of letters and digits, and the Secret that holds them.
+
+        Args:
+            role: of the Secret among the children.
+            namespace: where it lies.
+            name: of the Secret.
+            passwords: key in the Secret to the role of its password among the children.
+            length: of each password.
+        """
+        made = {
+            key: pulumi_random.RandomPassword(
+                self.child_name(password), length=length, special=False, opts=self.child_options()
+            ).result
+            for key, password in passwords.items()
+        }
+        secret = self.child(role, objects.secret(self._name_of_component, namespace, name, made))
+        digest = pulumi.Output.all(*made.values()).apply(
+            lambda known: sha256("\n".join(known).encode()).hexdigest()[:16]
+        )
+        return GeneratedSecret(secret, pulumi.Output.unsecret(digest))
 
     def child_name(self, role: str) -> str:
         """The logical name of a child: a URN holds the types of the parents, not their names."""

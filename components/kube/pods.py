@@ -52,11 +52,6 @@ def http_probe(path: str, port: int | str, *, initial: int = 5, period: int = 10
     }
 
 
-def exec_probe(*command: str, period: int = 10, failures: int = 3) -> Manifest:
-    """A probe that runs a command in the container; times in seconds."""
-    return {
-        "exec": {"command": list(command)},
-        "periodSeconds": period,
-        "timeoutSeconds": 5,
-        "failureThreshold": failures,
-    }
+def exec_probe(*command: str) -> Manifest:
+    """A probe that runs a command in the container, every ten seconds."""
+    return {"exec": {"command": list(command)}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}

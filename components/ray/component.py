@@ -6,10 +6,8 @@ ask for a token, and whose scaling a later update never undoes. It refuses to ex
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 
 import pulumi
-import pulumi_random
 
 from components.base import Component, KubernetesObject, endpoint
 from components.kube import objects
@@ -64,7 +62,13 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         head_account = self.child("head-account", objects.service_account("ray", namespace, "ray-head"))
         worker_account = self.child("worker-account", objects.service_account("ray", namespace, "ray-worker"))
         operator = self._operator(spec, images, namespace, priority_classes) if spec.operator.mode == "managed" else []
-        token = self._token(namespace) if spec.authentication == "token" else None
+        token = (
+            self.generate_secret(
+                "auth-secret", namespace, manifests.AUTH_SECRET, {manifests.AUTH_KEY: "auth-token"}, length=48
+            )
+            if spec.authentication == "token"
+            else None
+        )
         pre_pulls = manifests.pre_pulls(spec, images, namespace, worker_account.named()) if spec.pre_pull_images else {}
         pulled = [self.child(daemon.removeprefix("ray-"), manifest) for daemon, manifest in pre_pulls.items()]
         around = manifests.Surroundings(
@@ -100,7 +104,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
                 gcs=endpoint(None, head, namespace, ports["gcs"]),
                 serve=endpoint("http", serve, namespace, ports["serve"]),
                 metrics=endpoint("http", head, namespace, ports["metrics"]),
-                token=SecretRef(name=token.secret.named(), key=manifests.AUTH_KEY) if token else None,
+                token=token.ref(manifests.AUTH_KEY) if token else None,
             )
         )
 
@@ -118,22 +122,3 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         )
         deployment = manifests.operator_deployment(spec, images, namespace, priority_classes["control"])
         return [self.child("operator", deployment, after=[binding])]
-
-    def _token(self, namespace: pulumi.Output[str]) -> "_Token":
-        password = pulumi_random.RandomPassword(
-            self.child_name("auth-token"), length=48, special=False, opts=self.child_options()
-        )
-        secret = self.child(
-            "auth-secret",
-            objects.secret("ray", namespace, manifests.AUTH_SECRET, {manifests.AUTH_KEY: password.result}),
-        )
-        digest = password.result.apply(lambda token: sha256(token.encode()).hexdigest()[:16])
-        return _Token(secret=secret, digest=pulumi.Output.unsecret(digest))
-
-
-@dataclass(frozen=True)
-class _Token:
-    """The Secret, and a digest that changes when the token does: pods roll, and the digest tells nothing."""
-
-    secret: KubernetesObject
-    digest: pulumi.Output[str]

@@ -5,12 +5,10 @@ It refuses a store that is both embedded and external (`spec.py`); passwords are
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 import pulumi
-import pulumi_random
 
-from components.base import Component, KubernetesObject, endpoint
+from components.base import Component, GeneratedSecret, KubernetesObject, endpoint
 from components.kube import objects
 from components.kube.pods import Manifest
 from components.kube.wires import Bucket, Database, Endpoint, KeyValueStore, SecretRef
@@ -64,12 +62,14 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             server = Server(external.host, external.port, external.tls, user, password)
         else:
             admin = self._passwords("postgres-admin", manifests.PASSWORD)
-            store = manifests.postgres(spec.postgres.embedded, self._images.postgres, self._around, admin.refs[0])
+            store = manifests.postgres(
+                spec.postgres.embedded, self._images.postgres, self._around, admin.ref(manifests.PASSWORD)
+            )
             address = self._embedded(manifests.POSTGRES, None, store, admin.secret)
-            server = Server(address.host, address.port, "disable", manifests.ADMIN, admin.refs[0])
+            server = Server(address.host, address.port, "disable", manifests.ADMIN, admin.ref(manifests.PASSWORD))
         owners = {name: self._passwords(f"database-{name}", manifests.PASSWORD) for name in spec.databases}
         job = manifests.databases_job(
-            {name: owner.refs[0] for name, owner in owners.items()},
+            {name: owner.ref(manifests.PASSWORD) for name, owner in owners.items()},
             self._images.store_client,
             self._around,
             server,
@@ -81,7 +81,7 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             name: Database(
                 endpoint=Endpoint(host=host, port=address.port, url=_after(made, address.url)),
                 name=name,
-                password=owner.refs[0],
+                password=owner.ref(manifests.PASSWORD),
                 tls=server.tls,
             )
             for name, owner in owners.items()
@@ -93,9 +93,9 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             reference = SecretRef(name=external.password_secret, key=external.password_key)
             return KeyValueStore(endpoint=_address("redis", external.host, external.port), password=reference)
         password = self._passwords("redis-auth", manifests.PASSWORD)
-        store = manifests.redis(spec.redis.embedded, self._images.redis, self._around, password.refs[0])
+        store = manifests.redis(spec.redis.embedded, self._images.redis, self._around, password.ref(manifests.PASSWORD))
         address = self._embedded(manifests.REDIS, "redis", store, password.secret)
-        return KeyValueStore(endpoint=address, password=password.refs[0])
+        return KeyValueStore(endpoint=address, password=password.ref(manifests.PASSWORD))
 
     def _buckets(self, spec: StoresSpec) -> dict[str, Bucket]:
         external = spec.object_store.external
@@ -107,7 +107,7 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             )
         else:
             keys = self._passwords("object-store", manifests.ACCESS_KEY, manifests.SECRET_KEY)
-            access_key, secret_key = keys.refs
+            access_key, secret_key = keys.ref(manifests.ACCESS_KEY), keys.ref(manifests.SECRET_KEY)
             store = manifests.object_store(
                 spec.object_store.embedded, self._images.object_store, self._around, keys.secret.named()
             )
@@ -140,28 +140,9 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
         service = self.child(f"{name}-service", manifests.service(self._around.namespace, name), after=[server])
         return endpoint(scheme, service, self._around.namespace, manifests.PORTS[name][0])
 
-    def _passwords(self, name: str, *keys: str) -> "_Passwords":
-        made = {
-            key: pulumi_random.RandomPassword(
-                self.child_name(f"{name}-{key}"), length=32, special=False, opts=self.child_options()
-            ).result
-            for key in keys
-        }
-        secret = self.child(f"{name}-secret", objects.secret("stores", self._around.namespace, name, made))
-        digest = pulumi.Output.all(*made.values()).apply(
-            lambda known: sha256("\n".join(known).encode()).hexdigest()[:16]
-        )
-        refs = tuple(SecretRef(name=secret.named(), key=key) for key in keys)
-        return _Passwords(secret, refs, pulumi.Output.unsecret(digest))
-
-
-@dataclass(frozen=True)
-class _Passwords:
-    """A Secret, its keys, and a digest that changes with what they hold and tells nothing of it."""
-
-    secret: KubernetesObject
-    refs: tuple[SecretRef, ...]
-    digest: pulumi.Output[str]
+    def _passwords(self, name: str, *keys: str) -> GeneratedSecret:
+        roles = {key: f"{name}-{key}" for key in keys}
+        return self.generate_secret(f"{name}-secret", self._around.namespace, name, roles, length=32)
 
 
 def _address(scheme: str | None, host: str, port: int) -> Endpoint:
