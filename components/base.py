@@ -58,7 +58,14 @@ class GeneratedSecret:
 
     def ref(self, key: str) -> SecretRef:
         """Where one of the passwords lies."""
-        return SecretRef(name=self.secret.named(), key=key)
+        return SecretRef(name=self.secret.named(), key=key, digest=self.digest)
+
+
+def digest(*references: SecretRef) -> pulumi.Output[str]:
+    """One digest for all the secrets that a pod reads; it changes when one of them does."""
+    return pulumi.Output.all(*(reference.digest for reference in references)).apply(
+        lambda known: sha256("\n".join(known).encode()).hexdigest()[:16]
+    )
 
 
 class Component(pulumi.ComponentResource, Generic[EndpointsT]):
@@ -75,9 +82,12 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         super().__init_subclass__(**kwargs)
         cls.token = token
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, opts: pulumi.ResourceOptions | None = None, *, on_error: pulumi.ErrorHook | None = None
+    ) -> None:
         super().__init__(self.token, name, None, opts)
         self._name_of_component = name
+        self._on_error = on_error
 
     def child_options(
         self,
@@ -85,16 +95,16 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         after: Sequence[pulumi.Resource] = (),
         ignore_changes: Sequence[str] = (),
         create_timeout: int | None = None,
-        hooks: pulumi.ResourceHookBinding | None = None,
+        runs_pods: bool = False,
     ) -> pulumi.ResourceOptions:
-        """Options of a child: its parent, what it comes after, and its own bound in seconds."""
+        """Options of a child: its parent, what it comes after, its own bound in seconds; pods tell why they fail."""
         timeouts = pulumi.CustomTimeouts(create=f"{create_timeout}s", update=f"{create_timeout}s")
         return pulumi.ResourceOptions(
             parent=self,
             depends_on=list(after),
             ignore_changes=list(ignore_changes) or None,
             custom_timeouts=timeouts if create_timeout else None,
-            hooks=hooks,
+            hooks=pulumi.ResourceHookBinding(on_error=[self._on_error]) if runs_pods and self._on_error else None,
         )
 
     def child(
@@ -105,16 +115,25 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         after: Sequence[pulumi.Resource] = (),
         ignore_changes: Sequence[str] = (),
         create_timeout: int | None = None,
-        hooks: pulumi.ResourceHookBinding | None = None,
     ) -> KubernetesObject:
         """Declare one Kubernetes object of this component; its logical name is `<component>-<role>`."""
         options = self.child_options(
-            after=after, ignore_changes=ignore_changes, create_timeout=create_timeout, hooks=hooks
+            after=after,
+            ignore_changes=ignore_changes,
+            create_timeout=create_timeout,
+            runs_pods=manifest["kind"] in objects.RUN_PODS,
         )
         return KubernetesObject(self.child_name(role), manifest, options)
 
     def generate_secret(
-        self, role: str, namespace: pulumi.Input[str], name: str, passwords: Mapping[str, str], *, length: int
+        self,
+        role: str,
+        namespace: pulumi.Input[str],
+        name: str,
+        passwords: Mapping[str, str],
+        *,
+        length: int,
+        generation: int,
     ) -> GeneratedSecret:
         """Declare passwords of letters and digits, and the Secret that holds them.
 
@@ -124,10 +143,15 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
             name: of the Secret.
             passwords: key in the Secret to the role of its password among the children.
             length: of each password.
+            generation: another number makes other passwords.
         """
         made = {
             key: pulumi_random.RandomPassword(
-                self.child_name(password), length=length, special=False, opts=self.child_options()
+                self.child_name(password),
+                length=length,
+                special=False,
+                keepers={"generation": str(generation)},
+                opts=self.child_options(),
             ).result
             for key, password in passwords.items()
         }

@@ -33,6 +33,13 @@ class SecretKey(Published):
     key: str = Field(description="key within the Secret")
 
 
+class UserLogin(Published):
+    """A user of a service, and where the password lies."""
+
+    user: str = Field(description="name of the user")
+    password: SecretKey = Field(description="where the password lies")
+
+
 class TenancyOutputs(Published):
     """For teams that run workloads in the platform's namespace."""
 
@@ -56,11 +63,69 @@ class RayOutputs(Published):
     token: SecretKey | None = Field(description="authentication token; null where authentication is disabled")
 
 
+class DatabaseOutputs(Published):
+    """A PostgreSQL database."""
+
+    endpoint: Address = Field(description="the server")
+    name: str = Field(description="name of the database")
+    owner: str = Field(description="role that owns it")
+    password: SecretKey = Field(description="where the role's password lies")
+    tls: str = Field(description="libpq's sslmode")
+
+
+class KeyValueOutputs(Published):
+    """A Redis-compatible store."""
+
+    endpoint: Address = Field(description="the server")
+    password: SecretKey = Field(description="where its password lies")
+    tls: bool = Field(description="whether it speaks TLS")
+
+
+class BucketOutputs(Published):
+    """A bucket of an S3-compatible store."""
+
+    url: str = Field(description="address of the S3 API")
+    region: str = Field(description="region that requests are signed for")
+    name: str = Field(description="name of the bucket")
+    access_key: SecretKey = Field(description="where the access key's id lies")
+    secret_key: SecretKey = Field(description="where the access key itself lies")
+
+
+class StoresOutputs(Published):
+    """For teams whose workloads in the namespace keep data."""
+
+    databases: dict[str, DatabaseOutputs] = Field(description="by name")
+    redis: KeyValueOutputs = Field(description="never evicts; refuses writes when it is full")
+    buckets: dict[str, BucketOutputs] = Field(description="by name")
+
+
+class MLflowOutputs(Published):
+    """For teams that track experiments and register models."""
+
+    tracking: Address = Field(description="tracking API, model registry, artifacts and UI")
+    client: str = Field(description="ConfigMap of a client's environment, also in the namespaces that were asked for")
+    login: UserLogin | None = Field(description="user of the platform's workloads; null without authentication")
+    admin: UserLogin | None = Field(description="user that makes other users; null without authentication")
+
+
+class FeastOutputs(Published):
+    """For teams that read or register features."""
+
+    project: str = Field(description="Feast project")
+    online: Address = Field(description="feature server, HTTP")
+    online_grpc: Address | None = Field(description="feature server, gRPC; null where it is off")
+    registry: Address = Field(description="registry server, gRPC")
+    client: str = Field(description="ConfigMap with a client's feature_store.yaml")
+
+
 class PlatformOutputs(Published):
     """The contract of one stack."""
 
     contract: Literal["v1"] = Field(description="version of this contract")
     tenancy: TenancyOutputs = Field(description="namespace, quota, priorities, identities")
+    stores: StoresOutputs = Field(description="databases, Redis, buckets")
+    mlflow: MLflowOutputs = Field(description="the tracking server")
+    feast: FeastOutputs = Field(description="the feature store")
     ray: RayOutputs = Field(description="the Ray cluster")
 
     @classmethod

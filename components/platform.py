@@ -1,13 +1,14 @@
 """Platform: the one composition, and the only file that knows two subsystems."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes
 
+from components.feast import FeastStore
 from components.kube.diagnosis import pods_hook
-from components.kube.wires import Endpoint, SecretRef
+from components.mlflow import MLflowServer
 from components.ray import RayCluster, RaySpec, live_scaling
 from components.settings import Settings, Target
 from components.stores import DataStores
@@ -22,8 +23,13 @@ class Platform:
     """
 
     def __init__(self, settings: Settings, target: Target) -> None:
-        cluster = pulumi_kubernetes.Provider("cluster", context=target.connection.context)
+        # A rotated password changes its Secret in place; the provider's default makes a new one, which would need
+        # another name, or a moment without any.
+        cluster = pulumi_kubernetes.Provider(
+            "cluster", context=target.connection.context, enable_secret_mutable=True, enable_config_map_mutable=True
+        )
         opts = pulumi.ResourceOptions(providers=[cluster])
+        tells_why = pods_hook("pods", target.connection, {"RayCluster": "ray.io/cluster"})
         tenancy = Tenancy("tenancy", settings.tenancy, opts=opts)
         stores = DataStores(
             "stores",
@@ -31,6 +37,33 @@ class Platform:
             settings.images.for_stores(),
             namespace=tenancy.endpoints.namespace,
             priority_classes=tenancy.endpoints.priority_classes,
+            generation=settings.secrets.generation,
+            on_error=tells_why,
+            opts=opts,
+        )
+        mlflow = MLflowServer(
+            "mlflow",
+            settings.mlflow,
+            settings.images.for_mlflow(),
+            namespace=tenancy.endpoints.namespace,
+            priority_classes=tenancy.endpoints.priority_classes,
+            database=stores.endpoints.databases[settings.mlflow.database],
+            bucket=stores.endpoints.buckets[settings.mlflow.bucket],
+            backups=stores.endpoints.buckets[settings.mlflow.backup_bucket],
+            generation=settings.secrets.generation,
+            on_error=tells_why,
+            opts=opts,
+        )
+        feast = FeastStore(
+            "feast",
+            settings.feast,
+            settings.images.for_feast(),
+            namespace=tenancy.endpoints.namespace,
+            priority_classes=tenancy.endpoints.priority_classes,
+            database=stores.endpoints.databases[settings.feast.database],
+            redis=stores.endpoints.redis,
+            repository=target.feature_repository,
+            on_error=tells_why,
             opts=opts,
         )
         ray = RayCluster(
@@ -41,25 +74,34 @@ class Platform:
             priority_classes=tenancy.endpoints.priority_classes,
             crds=_crds(target.crds_stack, settings.ray),
             scaling=live_scaling(target.ray_cluster, target.ray_pods),
+            generation=settings.secrets.generation,
             redis=stores.endpoints.redis,
-            on_error=pods_hook(
-                "ray-pods", target.connection, settings.tenancy.namespace, settings.ray.cluster_name, "ray.io/cluster"
-            ),
+            tracking=mlflow.endpoints.tracking,
+            login=mlflow.endpoints.login,
+            features=feast.endpoints.online,
+            bucket=stores.endpoints.buckets[settings.ray.bucket],
+            on_error=tells_why,
             opts=opts,
         )
         self.outputs: dict[str, Any] = {
-            "tenancy": {field.name: getattr(tenancy.endpoints, field.name) for field in fields(tenancy.endpoints)},
+            "tenancy": _published(tenancy.endpoints),
+            "stores": _published(stores.endpoints),
+            "mlflow": _published(mlflow.endpoints),
+            "feast": _published(feast.endpoints),
             "ray": {
                 "version": settings.ray.version,
                 "image": settings.images.for_ray().ray,
-                **{field.name: _published(getattr(ray.endpoints, field.name)) for field in fields(ray.endpoints)},
+                **_published(ray.endpoints),
             },
         }
 
 
 def _published(wire: Any) -> Any:
-    if isinstance(wire, Endpoint | SecretRef):
-        return {field.name: getattr(wire, field.name) for field in fields(wire)}
+    """Endpoints as plain values, all the way down; the contract says which of them are told."""
+    if is_dataclass(wire):
+        return {field.name: _published(getattr(wire, field.name)) for field in fields(wire)}
+    if isinstance(wire, dict):
+        return {name: _published(value) for name, value in wire.items()}
     return wire
 
 

@@ -7,20 +7,27 @@ what was found, what is allowed.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pulumi
 import pulumi.runtime
 from pydantic import Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
 
+from components.feast.spec import FeastImages, FeastSpec
 from components.kube.connection import Connection, ConnectionFailedError
-from components.kube.model import ImageRef, Spec
+from components.kube.model import ImageRef, PositiveCount, Spec
 from components.kube.sentences import sentences
+from components.mlflow.spec import MLflowImages, MLflowSpec
 from components.ray.spec import GpuImage, RayImages, RaySpec
 from components.stores.spec import StoresImages, StoresSpec
 from components.tenancy.spec import TenancySpec
 
 PROJECT = "ml-platform"
+
+_CONFIG_MAP_BYTES = 1_000_000
+# The API server's limit is 1 MiB with names and metadata.
 
 Addon = Literal["cert-manager", "gateway-api", "gpu-operator", "istio", "kong", "prometheus-operator", "velero"]
 
@@ -58,13 +65,28 @@ class Images(Spec):
     object_store: ImageRef = "ml-platform/object-store:1.8.0"
     """The S3-compatible server, where it is embedded."""
     store_client: ImageRef = "ml-platform/store-client:1"
-    """Makes databases, roles and buckets; built from `images/`."""
+    """Makes databases, roles and buckets, and dumps databases; built from `images/`. `pg_dump` in it must not be older
+    than the server."""
+    mlflow: ImageRef = "ml-platform/mlflow:3.17.2"
+    """Tracking server, migration, garbage collection; built from `images/`."""
+    feast: ImageRef = "ml-platform/feast:0.67.0"
+    """Feature servers, registry, `feast apply`; built from `images/`, since upstream's takes any token for true."""
+    require_digests: bool = False
+    """Refuses every image that a tag alone names: a tag can be moved, a digest cannot."""
 
     def for_stores(self) -> StoresImages:
         """The images of the data stores, from the mirror where one is set."""
         return StoresImages(
             **{name: self._mirrored(getattr(self, name)) for name in StoresImages.model_fields},
         )
+
+    def for_mlflow(self) -> MLflowImages:
+        """The images of MLflow, from the mirror where one is set."""
+        return MLflowImages(mlflow=self._mirrored(self.mlflow), store_client=self._mirrored(self.store_client))
+
+    def for_feast(self) -> FeastImages:
+        """The images of Feast, from the mirror where one is set."""
+        return FeastImages(feast=self._mirrored(self.feast))
 
     def for_ray(self) -> RayImages:
         """The images of the Ray subsystem, from the mirror where one is set."""
@@ -74,12 +96,35 @@ class Images(Spec):
             kuberay_operator=self._mirrored(self.kuberay_operator),
         )
 
+    @model_validator(mode="after")
+    def _digests(self) -> "Images":
+        images = {to_camel(name): getattr(self, name) for name in type(self).model_fields}
+        images["rayGpu"] = self.ray_gpu.reference
+        moving = [
+            f"{name} ({image})"
+            for name, image in images.items()
+            if isinstance(image, str) and name != "registry" and "@sha256:" not in image
+        ]
+        if self.require_digests and moving:
+            raise ValueError(
+                f"requireDigests is true, but these have none: {', '.join(moving)}; "
+                "write them as NAME:TAG@sha256:DIGEST"
+            )
+        return self
+
     def _mirrored(self, image: str) -> str:
         if not self.registry:
             return image
         host, _, rest = image.partition("/")
         path = rest if rest and ("." in host or ":" in host or host == "localhost") else image
         return f"{self.registry.rstrip('/')}/{path}"
+
+
+class Secrets(Spec):
+    """Passwords that the platform makes."""
+
+    generation: PositiveCount = 1
+    """Another number makes other passwords for everything: databases, stores, users, tokens. What reads them rolls."""
 
 
 class Settings(Spec):
@@ -95,12 +140,53 @@ class Settings(Spec):
     """Data stores, in the namespace or already there."""
     ray: RaySpec = RaySpec()
     """The Ray cluster."""
+    mlflow: MLflowSpec = MLflowSpec()
+    """MLflow: experiments, models and their artifacts."""
+    feast: FeastSpec = FeastSpec()
+    """Feast: features for training and serving."""
+    secrets: Secrets = Secrets()
+    """Generated passwords."""
 
     @model_validator(mode="after")
     def _addons_present(self) -> "Settings":
         if self.tenancy.mesh_injection and "istio" not in self.cluster.addons:
             raise ValueError(
                 "tenancy.meshInjection needs the addon istio: add it to cluster.addons, or set it to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stores_hold_what_is_asked_of_them(self) -> "Settings":
+        databases = {database.name: database.role for database in self.stores.databases}
+        buckets = {bucket.name for bucket in self.stores.buckets}
+        lacking = [
+            f"{key} is '{name}', but stores.{kind} has none of that name: there are {', '.join(sorted(known))}"
+            for key, name, kind, known in (
+                ("mlflow.database", self.mlflow.database, "databases", databases),
+                ("mlflow.usersDatabase", self.mlflow.users_database, "databases", databases),
+                ("feast.database", self.feast.database, "databases", databases),
+                ("mlflow.bucket", self.mlflow.bucket, "buckets", buckets),
+                ("mlflow.backupBucket", self.mlflow.backup_bucket, "buckets", buckets),
+                ("ray.bucket", self.ray.bucket, "buckets", buckets),
+            )
+            if name not in known
+        ]
+        if not lacking and databases[self.mlflow.database] != databases[self.mlflow.users_database]:
+            lacking = [
+                f"mlflow.usersDatabase is '{self.mlflow.users_database}', whose owner is "
+                f"'{databases[self.mlflow.users_database]}': it must be that of mlflow.database, "
+                f"'{databases[self.mlflow.database]}'"
+            ]
+        if lacking:
+            raise ValueError("; ".join(lacking))
+        return self
+
+    @model_validator(mode="after")
+    def _neighbours_are_asked_for_a_token(self) -> "Settings":
+        if self.cluster.kind == "existing" and self.feast.authorization == "none":
+            raise ValueError(
+                "feast.authorization is none, but cluster.kind is existing, where others live: "
+                "set it to kubernetes or oidc"
             )
         return self
 
@@ -114,12 +200,14 @@ class Target:
         crds_stack: the stack that owns the cluster's CRDs.
         ray_cluster: the RayCluster that is already there, as the API server returns it; None on a first run.
         ray_pods: the names of its pods.
+        feature_repository: the files of the feature repository, by name.
     """
 
     connection: Connection
     crds_stack: str
     ray_cluster: Mapping[str, Any] | None
     ray_pods: frozenset[str]
+    feature_repository: Mapping[str, str]
 
 
 class BadSettings(pulumi.RunError):
@@ -146,9 +234,16 @@ def load() -> tuple[Settings, Target]:
     # The cluster is looked at even where other keys are wrong: one run tells all there is to mend.
     cluster = settings.cluster if settings else _cluster_alone(values)
     target = None
+    repository: Mapping[str, str] = {}
+    try:
+        repository = feature_repository(settings.feast.repository) if settings else {}
+    except ValueError as problem:
+        problems.append(f"{PROJECT}:feast.repository: {problem}")
     if cluster:
         try:
-            target = _target(cluster, settings or Settings(), pulumi.Config("kubernetes").get("context"), stack)
+            target = _target(
+                cluster, settings or Settings(), pulumi.Config("kubernetes").get("context"), stack, repository
+            )
         except ConnectionFailedError as problem:
             problems.append(f"kubernetes:context: {problem}")
     if problems or settings is None or target is None:
@@ -189,7 +284,30 @@ def _cluster_alone(values: Mapping[str, Any]) -> Cluster | None:
         return None
 
 
-def _target(cluster: Cluster, settings: Settings, context: str | None, stack: str) -> Target:
+def feature_repository(folder: str, root: Path = Path()) -> dict[str, str]:
+    """The files of a feature repository by name: its Python files, and its SQL.
+
+    Args:
+        folder: from `root`.
+        root: the program's own folder, which is where Pulumi runs it.
+
+    Raises:
+        ValueError: it is not there, has no Python file, or is more than a ConfigMap holds.
+    """
+    files = {
+        path.name: path.read_text() for path in sorted((root / folder).glob("*")) if path.suffix in {".py", ".sql"}
+    }
+    if not any(name.endswith(".py") for name in files):
+        raise ValueError(f"there is no Python file in '{folder}': name the folder of a feature repository")
+    size = sum(len(text.encode()) for text in files.values())
+    if size > _CONFIG_MAP_BYTES:
+        raise ValueError(f"the files in '{folder}' have {size} bytes, and a ConfigMap holds {_CONFIG_MAP_BYTES}")
+    return files
+
+
+def _target(
+    cluster: Cluster, settings: Settings, context: str | None, stack: str, repository: Mapping[str, str]
+) -> Target:
     kind = f"{PROJECT}:cluster.kind"
     if cluster.kind == "existing" and not context:
         raise ConnectionFailedError(
@@ -214,4 +332,5 @@ def _target(cluster: Cluster, settings: Settings, context: str | None, stack: st
         crds_stack=cluster.crds_stack or f"{pulumi.get_organization()}/ml-platform-crds/{stack}",
         ray_cluster=ray_cluster,
         ray_pods=frozenset(pod["metadata"]["name"] for pod in listed),
+        feature_repository=repository,
     )

@@ -30,7 +30,7 @@ from sandbox.workspace import (
     tool_path,
 )
 
-LOADED = ("ray", "kuberay-operator", "postgres", "redis", "object-store", "store-client")
+LOADED = ("ray", "kuberay-operator", "postgres", "redis", "object-store", "store-client", "mlflow", "feast")
 """The images that the platform of stack dev runs."""
 
 NO_TOOLS = Toolbox(Path(), {}, ())
@@ -136,8 +136,13 @@ def _addresses(workspace: Workspace, stack: str) -> dict[str, str]:
     if not workspace.cluster.real:
         return {}
     outputs = workspace.outputs(stack)
-    services = {"ray-head": int(outputs["ray"]["dashboard"]["port"])}
-    return open_addresses(workspace.cluster, str(outputs["tenancy"]["namespace"]), services)
+    addresses = {
+        "ray-head": outputs["ray"]["dashboard"],
+        "mlflow": outputs["mlflow"]["tracking"],
+        "feast-server": outputs["feast"]["online"],
+    }
+    ports = {service: int(address["port"]) for service, address in addresses.items()}
+    return open_addresses(workspace.cluster, str(outputs["tenancy"]["namespace"]), ports)
 
 
 def down(stack: str) -> int:

@@ -238,7 +238,7 @@ class Cluster:
             raise ClusterError(f"the control plane was not up after {limit} s (logs: {self._home / 'logs'})") from error
         if done.returncode:
             raise ClusterError(f"the control plane did not start: {_last(done.stderr)} (logs: {self._home / 'logs'})")
-        if ended := [component.name for component in self._control_plane() if not component.running]:
+        if ended := processes.stopped(self._control_plane):
             raise ClusterError(f"{', '.join(ended)} ended at once (logs: {self._home / 'logs'})")
 
     def _start_controllers(self) -> None:

@@ -85,7 +85,7 @@ def read(path: Path) -> Containerfile:
         elif step.word == "FROM":
             raise step.wrong("there is only one stage")
         elif base:
-            if step.word == "RUN" and any(earlier.word == "USER" for earlier in steps):
+            if step.word == "RUN" and any(earlier.word == "USER" and earlier.text != "0:0" for earlier in steps):
                 raise step.wrong("must stand before USER: it is root's")
             if step.word == "ENTRYPOINT":
                 _check_list(step)

@@ -38,11 +38,16 @@ REFERENCES = {
     "redis": "ml-platform/redis:7.0",
     "object-store": "ml-platform/object-store:1.8.0",
     "store-client": "ml-platform/store-client:1",
+    "mlflow": "ml-platform/mlflow:3.17.2",
+    "feast": "ml-platform/feast:0.67.0",
+    "mlflow-previous": "ml-platform/mlflow:3.16.1",
+    "moto": "ml-platform/moto:5.2.5",
     "kuberay-operator": "quay.io/kuberay/operator:v1.6.2",
 }
 """Every image and the name it is loaded under: the one in the program's settings.
 
-The image of GPU workers is not among them: the sandbox's GPU nodes are simulated, no container runs there.
+The image of GPU workers is not among them: the sandbox's GPU nodes are simulated, no container runs there. The last two
+before the operator are for tests: a release to upgrade from, and a stand-in for AWS S3.
 """
 
 PYTHON = "python:3.11-slim-bookworm"

@@ -85,6 +85,14 @@ def end(components: Iterable[Component], *, patience: float = 10.0) -> None:
             time.sleep(0.02)
 
 
+def stopped(components: Callable[[], Iterable[Component]], patience: float = 1.0) -> list[str]:
+    """Names of the components that do not run; a new process shows what it is only a moment after it was started."""
+    deadline = time.monotonic() + patience
+    while (found := [each.name for each in components() if not each.running]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
 def wait(check: Callable[[], bool], seconds: float, failure: str) -> None:
     """Wait until a check comes true; ClusterError with `failure` after `seconds`."""
     deadline = time.monotonic() + seconds

@@ -15,18 +15,19 @@ Object = Mapping[str, Any]
 _LOG_LINES = 3
 
 
-def pods_hook(name: str, connection: Connection, namespace: str, owner: str, label: str) -> pulumi.ErrorHook:
-    """A hook that explains a failed wait for `owner` in the error that `pulumi up` prints; it never retries.
+def pods_hook(name: str, connection: Connection, labels: Mapping[str, str]) -> pulumi.ErrorHook:
+    """A hook that explains a failed wait for an object in the error that `pulumi up` prints; it never retries.
 
     Args:
         name: of the hook, unique in the stack.
         connection: where to look.
-        namespace: where the pods should be.
-        owner: the object whose pods are missed.
-        label: the label that these pods carry, with the owner's name as its value.
+        labels: by kind, the label that the pods of an object carry with its name; `app.kubernetes.io/name` for others.
     """
 
-    def explain(_: pulumi.ErrorHookArgs) -> bool:
+    def explain(failed: pulumi.ErrorHookArgs) -> bool:
+        metadata = (failed.new_inputs or failed.old_inputs or {}).get("metadata", {})
+        owner, namespace = str(metadata.get("name")), str(metadata.get("namespace"))
+        label = labels.get(failed.type.rsplit(":", 1)[-1], "app.kubernetes.io/name")
         try:
             pods = _list(connection, namespace, "pods")
             events = _list(connection, namespace, "events")
@@ -88,6 +89,12 @@ def _told(stopped: Object) -> str:
     return f"{stopped['reason']}{code}" + (f": {' | '.join(lines)}" if lines else "")
 
 
+def _is_about(found: Object, owner: str) -> bool:
+    """Whether it is the owner, or a ReplicaSet that a Deployment of that name has made."""
+    name = str(found.get("name"))
+    return name == owner or (found.get("kind") == "ReplicaSet" and name.startswith(f"{owner}-"))
+
+
 def _warnings(events: Sequence[Object], owner: str) -> Iterator[str]:
     """Of the events about `owner`, the newest of each reason that tells of trouble.
 
@@ -96,7 +103,7 @@ def _warnings(events: Sequence[Object], owner: str) -> Iterator[str]:
     newest = {
         event.get("reason", ""): event.get("message")
         for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or ""))
-        if event.get("involvedObject", {}).get("name") == owner
+        if _is_about(event.get("involvedObject", {}), owner)
         and (event.get("type") == "Warning" or event.get("reason", "").startswith("Deleted"))
     }
     for reason, message in newest.items():

@@ -34,6 +34,7 @@ _IMAGE = re.compile(
 _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+_CRON = r"^(@(yearly|monthly|weekly|daily|hourly)|[-0-9*,/]+( [-0-9*,/]+){2}( [-A-Za-z0-9*,/]+){2})$"
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
@@ -104,6 +105,9 @@ Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Host = Annotated[str, AfterValidator(_host)]
 """A DNS name or an IPv4 address."""
 
+Cron = Annotated[str, Field(pattern=_CRON)]
+"""When a CronJob runs, in UTC: five fields, such as `0 3 * * 0` (Sundays at three)."""
+
 Seconds = Annotated[int, Field(strict=True, ge=1)]
 """A duration in seconds."""
 
@@ -152,3 +156,37 @@ class Toleration(Spec):
     """Value of the taint, with `Equal`."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
     """Effect of the taint."""
+
+
+class Autoscaling(Spec):
+    """A HorizontalPodAutoscaler: how many pods there are follows their use of CPU."""
+
+    min_replicas: PositiveCount = 2
+    """The fewest pods."""
+    max_replicas: PositiveCount
+    """The most pods; the quota is held against this."""
+    target_cpu_percent: Annotated[int, Field(strict=True, ge=1, le=100)] = 80
+    """Use of CPU, in per cent of what is requested, that it aims at."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "Autoscaling":
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(
+                f"minReplicas ({self.min_replicas}) must not be more than maxReplicas ({self.max_replicas})"
+            )
+        return self
+
+
+class Scale(Spec):
+    """How many pods of one shape serve: a number, or what an autoscaler decides between two."""
+
+    replicas: PositiveCount = 2
+    """How many pods."""
+    autoscaling: Autoscaling | None = None
+    """Decides how many pods, instead."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Scale":
+        if self.autoscaling and "replicas" in self.model_fields_set:
+            raise ValueError("has both replicas and autoscaling: keep the one you mean")
+        return self

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.kube.labels import labels
-from components.kube.pods import RESTRICTED_POD, TELLS_WHY, Manifest, restricted_container
+from components.kube.model import Autoscaling, Scale
+from components.kube.pods import RESTRICTED_POD, Manifest, container
+
+RUN_PODS = frozenset({"CronJob", "DaemonSet", "Deployment", "Job", "RayCluster", "StatefulSet"})
+"""Kinds whose failure a look at their pods explains."""
 
 
 def metadata(component: str, namespace: Any, name: str, annotations: Manifest | None = None) -> Manifest:
@@ -59,10 +63,22 @@ def secret(component: str, namespace: Any, name: str, values: Mapping[str, Any])
     }
 
 
-def workload(kind: str, component: str, namespace: Any, name: str, *, pod: Manifest, **spec: Any) -> Manifest:
-    """A Deployment, DaemonSet or StatefulSet whose pods are found by their name; `spec` adds its other fields."""
+def workload(
+    kind: str,
+    component: str,
+    namespace: Any,
+    name: str,
+    *,
+    pod: Manifest,
+    annotations: Manifest | None = None,
+    **spec: Any,
+) -> Manifest:
+    """A Deployment, DaemonSet or StatefulSet whose pods are found by their name; `spec` adds its other fields.
+
+    Annotations are those of the pods: a digest of what they read makes them start again when that changes.
+    """
     selector = {"app.kubernetes.io/name": name}
-    template = {"metadata": {"labels": labels(component, name=name)}, "spec": pod}
+    template = {"metadata": _pod_metadata(component, name, annotations), "spec": pod}
     return {
         "apiVersion": "apps/v1",
         "kind": kind,
@@ -71,8 +87,20 @@ def workload(kind: str, component: str, namespace: Any, name: str, *, pod: Manif
     }
 
 
+def _pod_metadata(component: str, name: str, annotations: Manifest | None) -> Manifest:
+    return {"labels": labels(component, name=name), **({"annotations": annotations} if annotations else {})}
+
+
 def stateful(
-    component: str, namespace: Any, name: str, *, pod: Manifest, size: str, storage_class: str | None, retention: str
+    component: str,
+    namespace: Any,
+    name: str,
+    *,
+    pod: Manifest,
+    size: str,
+    storage_class: str | None,
+    retention: str,
+    annotations: Manifest,
 ) -> Manifest:
     """A StatefulSet of one pod with a disk `data`, which its Service of the same name reaches.
 
@@ -84,6 +112,7 @@ def stateful(
         size: of the disk.
         storage_class: of the disk, the cluster's default if None.
         retention: `Retain` or `Delete`: what becomes of the disk with the StatefulSet.
+        annotations: of the pod: a digest of what it reads makes it start again when that changes.
     """
     claim: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
     if storage_class:
@@ -94,11 +123,82 @@ def stateful(
         namespace,
         name,
         pod=pod,
+        annotations=annotations,
         serviceName=name,
         replicas=1,
         persistentVolumeClaimRetentionPolicy={"whenDeleted": retention, "whenScaled": "Retain"},
         volumeClaimTemplates=[{"metadata": {"name": "data", "labels": labels(component, name=name)}, "spec": claim}],
     )
+
+
+def deployment(
+    component: str,
+    namespace: Any,
+    name: str,
+    *,
+    pod: Manifest,
+    scale: Scale,
+    seconds: int,
+    annotations: Manifest,
+) -> Manifest:
+    """A Deployment whose every rollout keeps all that serve until their successors are ready.
+
+    Args:
+        component: whose it is.
+        namespace: where it lives.
+        name: of the Deployment; its pods carry it.
+        pod: the pod's spec.
+        scale: how many; with an autoscaler, the number is not ours to state.
+        seconds: without progress, after which a rollout has failed.
+        annotations: of the pods: a digest of what they read makes them roll when that changes.
+    """
+    return workload(
+        "Deployment",
+        component,
+        namespace,
+        name,
+        pod=pod,
+        annotations=annotations,
+        **({} if scale.autoscaling else {"replicas": scale.replicas}),
+        strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        progressDeadlineSeconds=seconds,
+    )
+
+
+def disruption_budget(component: str, namespace: Any, name: str) -> Manifest:
+    """A PodDisruptionBudget: a drained node takes the pods of a workload one by one, never two at once."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata(component, namespace, name),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app.kubernetes.io/name": name}}},
+    }
+
+
+def autoscaler(component: str, namespace: Any, name: str, spec: Autoscaling) -> Manifest:
+    """The HorizontalPodAutoscaler of a Deployment of the same name."""
+    target = {"type": "Utilization", "averageUtilization": spec.target_cpu_percent}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": metadata(component, namespace, name),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": spec.min_replicas,
+            "maxReplicas": spec.max_replicas,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        },
+    }
+
+
+def config_map(component: str, namespace: Any, name: str, data: Mapping[str, Any]) -> Manifest:
+    """A ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(component, namespace, name),
+        "data": dict(data),
+    }
 
 
 def job(
@@ -109,10 +209,13 @@ def job(
     pod: Manifest,
     seconds: int,
     annotations: Manifest | None = None,
+    retries: int = 4,
 ) -> Manifest:
-    """A Job that ends by itself within a bound; a change of it runs it again.
+    """A Job that ends by itself within a bound; a change of it runs it again, and so does an update after a failure.
 
     It stays after its end: what is removed behind Pulumi's back would be made, and run, with every update.
+    Source of the annotation: https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/
+    and the provider's changelog, 4.4.0.
 
     Args:
         component: whose it is.
@@ -121,18 +224,53 @@ def job(
         pod: the pod's spec without a restart policy.
         seconds: within which it has to succeed, retries included.
         annotations: of the pod: a digest of a secret makes the Job run when that changes.
+        retries: after failures.
     """
-    metadata_of_pod: Manifest = {"labels": labels(component, name=name)}
-    if annotations:
-        metadata_of_pod["annotations"] = annotations
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
+        "metadata": metadata(component, namespace, name, {"pulumi.com/replaceUnready": "true"}),
+        "spec": _job(component, name, pod, seconds=seconds, annotations=annotations, retries=retries),
+    }
+
+
+def cron_job(
+    component: str,
+    namespace: Any,
+    name: str,
+    *,
+    schedule: str,
+    pod: Manifest,
+    seconds: int,
+    annotations: Manifest | None = None,
+) -> Manifest:
+    """A CronJob whose runs never overlap; `schedule` is in UTC, the rest is as for a Job."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
         "metadata": metadata(component, namespace, name),
         "spec": {
-            "activeDeadlineSeconds": seconds,
-            "backoffLimit": 4,
-            "template": {"metadata": metadata_of_pod, "spec": {**pod, "restartPolicy": "OnFailure"}},
+            "schedule": schedule,
+            "timeZone": "Etc/UTC",
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 600,
+            "successfulJobsHistoryLimit": 1,
+            "failedJobsHistoryLimit": 1,
+            "jobTemplate": {"spec": _job(component, name, pod, seconds=seconds, annotations=annotations, retries=1)},
+        },
+    }
+
+
+def _job(
+    component: str, name: str, pod: Manifest, *, seconds: int, annotations: Manifest | None, retries: int
+) -> Manifest:
+    # A pod that failed is kept (restartPolicy Never): it is what tells why.
+    return {
+        "activeDeadlineSeconds": seconds,
+        "backoffLimit": retries,
+        "template": {
+            "metadata": _pod_metadata(component, name, annotations),
+            "spec": {**pod, "restartPolicy": "Never"},
         },
     }
 
@@ -148,16 +286,9 @@ def image_pull(component: str, namespace: Any, name: str, image: Manifest, pod: 
         pod: fields of the pod, such as identity and placement.
     """
     small = {"cpu": "10m", "memory": "32Mi"}
-    container = {
-        "name": "keep",
-        **image,
-        "command": ["sleep", "infinity"],
-        "resources": {"requests": small, "limits": small},
-        "securityContext": restricted_container(),
-        **TELLS_WHY,
-    }
+    keep = container("keep", size={"requests": small, "limits": small}, command=["sleep", "infinity"], **image)
     pod = {**pod, "securityContext": {**RESTRICTED_POD, "runAsUser": 65534}, "terminationGracePeriodSeconds": 0}
-    return workload("DaemonSet", component, namespace, name, pod={**pod, "containers": [container]})
+    return workload("DaemonSet", component, namespace, name, pod={**pod, "containers": [keep]})
 
 
 def service(

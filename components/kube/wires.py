@@ -12,10 +12,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SecretRef:
-    """Where a secret lies: a key of a Secret in the platform's namespace."""
+    """Where a secret lies: a key of a Secret in the platform's namespace.
+
+    Attributes:
+        name: of the Secret.
+        key: within it.
+        digest: changes with the Secret's content and tells nothing of it: as an annotation it makes pods roll and Jobs
+            run again. Empty for a Secret that the platform does not make.
+    """
 
     name: "pulumi.Input[str]"
     key: str
+    digest: "pulumi.Input[str]" = ""
 
 
 @dataclass(frozen=True)
@@ -33,22 +41,39 @@ class Database:
 
     Attributes:
         endpoint: the server.
-        name: of the database, and of its owner.
+        name: of the database.
+        owner: the role that owns it, or where its name lies.
         password: the owner's.
         tls: libpq's `sslmode`.
     """
 
     endpoint: Endpoint
     name: str
+    owner: str | SecretRef
     password: SecretRef
     tls: str
 
 
 @dataclass(frozen=True)
 class KeyValueStore:
-    """A Redis-compatible store."""
+    """A Redis-compatible store.
+
+    Attributes:
+        endpoint: the server.
+        password: that it asks for.
+        tls: whether it speaks TLS.
+    """
 
     endpoint: Endpoint
+    password: SecretRef
+    tls: bool = False
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user of a service, and where the password lies."""
+
+    user: str
     password: SecretRef
 
 

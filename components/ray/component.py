@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.base import Component, KubernetesObject, endpoint
+from components.base import Component, KubernetesObject, digest, endpoint
 from components.kube import objects
-from components.kube.wires import Bucket, Endpoint, KeyValueStore, SecretRef
+from components.kube.pods import SECRETS_HASH
+from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
 from components.ray import manifests
 from components.ray.spec import RayImages, RaySpec, Scaling
 
@@ -52,34 +53,49 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         priority_classes: dict[str, pulumi.Output[str]],
         crds: pulumi.Input[str],
         scaling: Mapping[str, Scaling],
-        on_error: pulumi.ErrorHook | None = None,
+        generation: int,
         redis: KeyValueStore | None = None,
         tracking: Endpoint | None = None,
+        login: Login | None = None,
+        features: Endpoint | None = None,
         bucket: Bucket | None = None,
+        on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, opts)
+        super().__init__(name, opts, on_error=on_error)
         head_account = self.child("head-account", objects.service_account("ray", namespace, "ray-head"))
         worker_account = self.child("worker-account", objects.service_account("ray", namespace, "ray-worker"))
         operator = self._operator(spec, images, namespace, priority_classes) if spec.operator.mode == "managed" else []
         token = (
             self.generate_secret(
-                "auth-secret", namespace, manifests.AUTH_SECRET, {manifests.AUTH_KEY: "auth-token"}, length=48
+                "auth-secret",
+                namespace,
+                manifests.AUTH_SECRET,
+                {manifests.AUTH_KEY: "auth-token"},
+                length=48,
+                generation=generation,
             )
             if spec.authentication == "token"
             else None
         )
         pre_pulls = manifests.pre_pulls(spec, images, namespace, worker_account.named()) if spec.pre_pull_images else {}
         pulled = [self.child(daemon.removeprefix("ray-"), manifest) for daemon, manifest in pre_pulls.items()]
+        redis = redis if spec.gcs_fault_tolerance else None
+        secrets = [
+            *([token.ref(manifests.AUTH_KEY)] if token else []),
+            *([redis.password] if redis else []),
+            *([login.password] if login else []),
+            *([bucket.secret_key] if bucket else []),
+        ]
         around = manifests.Surroundings(
             namespace=namespace,
             head_account=head_account.named(),
             worker_account=worker_account.named(),
             priority_classes=priority_classes,
             annotations={"ml-platform/crds": crds},
-            template_annotations={"ml-platform/auth-token-hash": token.digest} if token else {},
-            environment=manifests.client_environment(tracking, bucket),
-            redis=redis if spec.gcs_fault_tolerance else None,
+            template_annotations={SECRETS_HASH: digest(*secrets)} if secrets else {},
+            environment=manifests.client_environment(tracking, login, features, bucket),
+            redis=redis,
             scaling=scaling,
         )
         cluster = self.child(
@@ -87,7 +103,6 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             manifests.ray_cluster(spec, images, around),
             after=[*operator, *pulled, *([token.secret] if token else [])],
             create_timeout=spec.ready_timeout_seconds,
-            hooks=pulumi.ResourceHookBinding(on_error=[on_error]) if on_error else None,
         )
         head, serve = (
             self.child(

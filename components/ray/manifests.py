@@ -16,10 +16,11 @@ from components.kube.pods import (
     http_probe,
     resources,
     restricted_container,
+    s3_env,
     secret_env,
 )
 from components.kube.quantity import number
-from components.kube.wires import Bucket, Endpoint, KeyValueStore
+from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login
 from components.ray.spec import Gpu, Head, RayImages, RaySpec, Scaling, WorkerGroup
 
 PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000, "metrics": 8080}
@@ -275,6 +276,7 @@ def _pod_template(
             **pod,
             **_placement(shape, gpu),
             "restartPolicy": "Never",
+            "enableServiceLinks": False,  # MLFLOW_PORT of a Service `mlflow` would be read as an option of MLflow's
             "securityContext": {**RESTRICTED_POD, "fsGroup": _RAY_USER},
             "containers": [
                 _without_empty(
@@ -351,17 +353,25 @@ def _image(spec: RaySpec, image: str) -> Manifest:
     return {"image": image, "imagePullPolicy": spec.image_pull_policy}
 
 
-def client_environment(tracking: Endpoint | None, bucket: Bucket | None) -> list[Manifest]:
-    """What code on Ray finds in its environment: the MLflow server and the object store."""
+def client_environment(
+    tracking: Endpoint | None, login: Login | None, features: Endpoint | None, bucket: Bucket | None
+) -> list[Manifest]:
+    """What code on Ray finds in its environment: the MLflow server, the feature server and a bucket of its own."""
     found: list[Manifest] = []
     if tracking:
-        found.append({"name": "MLFLOW_TRACKING_URI", "value": tracking.url})
-    if bucket:
         found += [
-            {"name": "AWS_ENDPOINT_URL_S3", "value": bucket.url},
-            secret_env("AWS_ACCESS_KEY_ID", bucket.access_key),
-            secret_env("AWS_SECRET_ACCESS_KEY", bucket.secret_key),
+            {"name": "MLFLOW_TRACKING_URI", "value": tracking.url},
+            {"name": "MLFLOW_DISABLE_TELEMETRY", "value": "true"},
         ]
+    if login:
+        found += [
+            {"name": "MLFLOW_TRACKING_USERNAME", "value": login.user},
+            secret_env("MLFLOW_TRACKING_PASSWORD", login.password),
+        ]
+    if features:
+        found.append({"name": "FEAST_SERVER_URL", "value": features.url})
+    if bucket:
+        found += [*s3_env(bucket), {"name": "RAY_BUCKET", "value": f"s3://{bucket.name}"}]
     return found
 
 

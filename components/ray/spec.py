@@ -199,6 +199,8 @@ class RaySpec(Spec):
     """`disabled` leaves the dashboard and the job API, which run anyone's code, open to whoever reaches them."""
     gcs_fault_tolerance: bool = False
     """Keeps the cluster's state in a Redis-compatible store, so that a lost head does not lose the cluster."""
+    bucket: DnsLabel = "ray"
+    """Which of `stores.buckets` jobs find in their environment, for checkpoints and results."""
     upgrade_strategy: Literal["Recreate", "None"] = "Recreate"
     """What a change of a pod template does: all pods are replaced, or nothing until someone deletes them."""
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"

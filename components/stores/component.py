@@ -4,16 +4,15 @@ It promises that databases, roles and buckets are there before anything that use
 It refuses a store that is both embedded and external (`spec.py`); passwords are generated, or referred to.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 
-from components.base import Component, GeneratedSecret, KubernetesObject, endpoint
+from components.base import Component, GeneratedSecret, KubernetesObject, digest, endpoint
 from components.kube import objects
-from components.kube.pods import Manifest
+from components.kube.pods import Around, Manifest
 from components.kube.wires import Bucket, Database, Endpoint, KeyValueStore, SecretRef
 from components.stores import manifests
-from components.stores.manifests import Around, Server
 from components.stores.spec import StoresImages, StoresSpec
 
 
@@ -43,10 +42,12 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
         *,
         namespace: pulumi.Output[str],
         priority_classes: dict[str, pulumi.Output[str]],
+        generation: int,
+        on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, opts)
-        self._images = images
+        super().__init__(name, opts, on_error=on_error)
+        self._images, self._generation = images, generation
         account = self.child("account", objects.service_account("stores", namespace, "stores"))
         self._around = Around(namespace, account.named(), priority_classes["control"])
         self.publish(
@@ -56,42 +57,53 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
     def _databases(self, spec: StoresSpec) -> dict[str, Database]:
         external = spec.postgres.external
         if external:
-            address = _address(None, external.host, external.port)
-            user = SecretRef(name=external.admin_secret, key=manifests.USERNAME)
-            password = SecretRef(name=external.admin_secret, key=manifests.PASSWORD)
-            server = Server(external.host, external.port, external.tls, user, password)
+            server = Database(
+                endpoint=_address(None, external.host, external.port),
+                name=manifests.ADMIN,
+                owner=SecretRef(name=external.admin_secret, key=manifests.USERNAME),
+                password=SecretRef(name=external.admin_secret, key=manifests.PASSWORD),
+                tls=external.tls,
+            )
         else:
             admin = self._passwords("postgres-admin", manifests.PASSWORD)
-            store = manifests.postgres(
-                spec.postgres.embedded, self._images.postgres, self._around, admin.ref(manifests.PASSWORD)
-            )
+            password = admin.ref(manifests.PASSWORD)
+            store = manifests.postgres(spec.postgres.embedded, self._images.postgres, self._around, password)
             address = self._embedded(manifests.POSTGRES, None, store, admin.secret)
-            server = Server(address.host, address.port, "disable", manifests.ADMIN, admin.ref(manifests.PASSWORD))
-        owners = {name: self._passwords(f"database-{name}", manifests.PASSWORD) for name in spec.databases}
+            server = Database(
+                endpoint=address, name=manifests.ADMIN, owner=manifests.ADMIN, password=password, tls="disable"
+            )
+        roles = dict.fromkeys(database.role for database in spec.databases)
+        owners = {role: self._passwords(f"database-{role}", manifests.PASSWORD) for role in roles}
+        passwords = {role: owner.ref(manifests.PASSWORD) for role, owner in owners.items()}
         job = manifests.databases_job(
-            {name: owner.ref(manifests.PASSWORD) for name, owner in owners.items()},
+            spec.databases,
+            passwords,
             self._images.store_client,
             self._around,
-            server,
-            pulumi.Output.all(*(owner.digest for owner in owners.values())).apply("-".join),
+            server=server,
+            digest=digest(server.password, *passwords.values()),
         )
         made = self.child("databases", job, after=[owner.secret for owner in owners.values()])
-        host = _after(made, address.host)
+        address = Endpoint(
+            host=_after(made, server.endpoint.host), port=server.endpoint.port, url=_after(made, server.endpoint.url)
+        )
         return {
-            name: Database(
-                endpoint=Endpoint(host=host, port=address.port, url=_after(made, address.url)),
-                name=name,
-                password=owner.ref(manifests.PASSWORD),
+            database.name: Database(
+                endpoint=address,
+                name=database.name,
+                owner=database.role,
+                password=passwords[database.role],
                 tls=server.tls,
             )
-            for name, owner in owners.items()
+            for database in spec.databases
         }
 
     def _redis(self, spec: StoresSpec) -> KeyValueStore:
         external = spec.redis.external
         if external:
             reference = SecretRef(name=external.password_secret, key=external.password_key)
-            return KeyValueStore(endpoint=_address("redis", external.host, external.port), password=reference)
+            address = _address("rediss" if external.tls else "redis", external.host, external.port)
+            return KeyValueStore(endpoint=address, password=reference, tls=external.tls)
         password = self._passwords("redis-auth", manifests.PASSWORD)
         store = manifests.redis(spec.redis.embedded, self._images.redis, self._around, password.ref(manifests.PASSWORD))
         address = self._embedded(manifests.REDIS, "redis", store, password.secret)
@@ -99,40 +111,20 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
 
     def _buckets(self, spec: StoresSpec) -> dict[str, Bucket]:
         external = spec.object_store.external
-        url: pulumi.Input[str]
         if external:
-            url, region = external.url, external.region
-            access_key, secret_key = (
-                SecretRef(name=external.secret, key=key) for key in (external.access_key, external.secret_key)
-            )
+            keys = [SecretRef(name=external.secret, key=key) for key in (external.access_key, external.secret_key)]
+            store = Bucket(url=external.url, region=external.region, name="", access_key=keys[0], secret_key=keys[1])
         else:
-            keys = self._passwords("object-store", manifests.ACCESS_KEY, manifests.SECRET_KEY)
-            access_key, secret_key = keys.ref(manifests.ACCESS_KEY), keys.ref(manifests.SECRET_KEY)
-            store = manifests.object_store(
-                spec.object_store.embedded, self._images.object_store, self._around, keys.secret.named()
+            made = self._passwords("object-store", manifests.ACCESS_KEY, manifests.SECRET_KEY)
+            access_key = made.ref(manifests.ACCESS_KEY)
+            server = manifests.object_store(
+                spec.object_store.embedded, self._images.object_store, self._around, access_key
             )
-            url = self._embedded(manifests.OBJECT_STORE, "http", store, keys.secret).url
-            region = manifests.REGION
-        job = manifests.buckets_job(
-            spec.buckets,
-            self._images.store_client,
-            self._around,
-            url=url,
-            region=region,
-            access_key=access_key,
-            secret_key=secret_key,
-        )
-        made = self.child("buckets", job)
-        return {
-            bucket.name: Bucket(
-                url=_after(made, url),
-                region=region,
-                name=bucket.name,
-                access_key=access_key,
-                secret_key=secret_key,
-            )
-            for bucket in spec.buckets
-        }
+            url = self._embedded(manifests.OBJECT_STORE, "http", server, made.secret).url
+            secret_key = made.ref(manifests.SECRET_KEY)
+            store = Bucket(url=url, region=manifests.REGION, name="", access_key=access_key, secret_key=secret_key)
+        job = self.child("buckets", manifests.buckets_job(spec.buckets, self._images.store_client, self._around, store))
+        return {bucket.name: replace(store, name=bucket.name, url=_after(job, store.url)) for bucket in spec.buckets}
 
     def _embedded(self, name: str, scheme: str | None, store: Manifest, secret: KubernetesObject) -> Endpoint:
         """Declare an embedded store and its Service; its address is known once it is ready."""
@@ -142,7 +134,9 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
 
     def _passwords(self, name: str, *keys: str) -> GeneratedSecret:
         roles = {key: f"{name}-{key}" for key in keys}
-        return self.generate_secret(f"{name}-secret", self._around.namespace, name, roles, length=32)
+        return self.generate_secret(
+            f"{name}-secret", self._around.namespace, name, roles, length=32, generation=self._generation
+        )
 
 
 def _address(scheme: str | None, host: str, port: int) -> Endpoint:

@@ -3,24 +3,29 @@
 Source of the environment of PostgreSQL: the official image, https://hub.docker.com/_/postgres; ours is started alike.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.kube import objects
 from components.kube.pods import (
-    RESTRICTED_POD,
-    TELLS_WHY,
+    SECRETS_HASH,
+    TMP,
+    Around,
     Manifest,
+    container,
     exec_probe,
     http_probe,
+    pod,
+    postgres_env,
     resources,
-    restricted_container,
+    s3_env,
+    scratch,
     secret_env,
+    small,
 )
 from components.kube.quantity import number
-from components.kube.wires import SecretRef
-from components.stores.spec import BucketSpec, EmbeddedObjectStore, EmbeddedPostgres, EmbeddedRedis
+from components.kube.wires import Bucket, Database, SecretRef
+from components.stores.spec import BucketSpec, DatabaseSpec, EmbeddedObjectStore, EmbeddedPostgres, EmbeddedRedis
 
 POSTGRES, REDIS, OBJECT_STORE = "postgres", "redis", "object-store"
 """Names of the embedded stores and of their Services."""
@@ -39,26 +44,9 @@ _USERS = {POSTGRES: 999, REDIS: 999, OBJECT_STORE: 65532, "client": 65532}
 # 999 is the server's user in the official images of PostgreSQL and Redis; PostgreSQL must find it in /etc/passwd.
 
 
-@dataclass(frozen=True)
-class Around:
-    """What an embedded store meets in its namespace.
-
-    Attributes:
-        namespace: where it lives.
-        account: its identity, which talks to nobody.
-        priority_class: of its pod.
-    """
-
-    namespace: Any
-    account: Any
-    priority_class: Any
-
-
 def postgres(spec: EmbeddedPostgres, image: str, around: Around, admin: SecretRef) -> Manifest:
-    """PostgreSQL; the password of its administrator is set when its disk is empty."""
-    container: Manifest = {
-        "name": POSTGRES,
-        "image": image,
+    """PostgreSQL; it takes the password of its administrator whenever it starts."""
+    own: Manifest = {
         "env": [
             secret_env("POSTGRES_PASSWORD", admin),
             {"name": "POSTGRES_HOST_AUTH_METHOD", "value": "scram-sha-256"},
@@ -67,17 +55,15 @@ def postgres(spec: EmbeddedPostgres, image: str, around: Around, admin: SecretRe
         ],
         **_probes(exec_probe("pg_isready", "--quiet", "--host=127.0.0.1", f"--username={ADMIN}")),
     }
-    scratch = {"run": "/var/run/postgresql", "tmp": "/tmp"}  # noqa: S108 the container's own
-    return _store(POSTGRES, spec, container, around, disk={"data": "/data"}, scratch=scratch)
+    empty = {"run": "/var/run/postgresql", "tmp": "/tmp"}  # noqa: S108 the container's own
+    return _store(POSTGRES, spec, image, own, around, digest=admin.digest, disk={"data": "/data"}, empty=empty)
 
 
 def redis(spec: EmbeddedRedis, image: str, around: Around, password: SecretRef) -> Manifest:
     """Redis, which writes everything down and refuses what it has no room for."""
     # A rewrite of the append-only file and the buffers of clients need the rest.
     data = int(number(spec.resources.limits.memory) * 3 / 4)
-    container: Manifest = {
-        "name": REDIS,
-        "image": image,
+    own: Manifest = {
         "args": [
             "--requirepass",
             "$(REDIS_PASSWORD)",
@@ -93,19 +79,17 @@ def redis(spec: EmbeddedRedis, image: str, around: Around, password: SecretRef) 
         "env": [secret_env("REDIS_PASSWORD", password)],
         **_probes(exec_probe("sh", "-c", 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG')),
     }
-    return _store(REDIS, spec, container, around, disk={"data": "/data"})
+    return _store(REDIS, spec, image, own, around, digest=password.digest, disk={"data": "/data"})
 
 
-def object_store(spec: EmbeddedObjectStore, image: str, around: Around, secret: Any) -> Manifest:
+def object_store(spec: EmbeddedObjectStore, image: str, around: Around, keys: SecretRef) -> Manifest:
     """An S3 server over a directory (versitygw, https://github.com/versity/versitygw); old versions lie beside it."""
     port, _ = PORTS[OBJECT_STORE]
-    container: Manifest = {
-        "name": OBJECT_STORE,
-        "image": image,
+    own: Manifest = {
         "args": ["posix", "--versioning-dir=/versions", "/objects"],
         "env": [
-            secret_env("ROOT_ACCESS_KEY", SecretRef(name=secret, key=ACCESS_KEY)),
-            secret_env("ROOT_SECRET_KEY", SecretRef(name=secret, key=SECRET_KEY)),
+            secret_env("ROOT_ACCESS_KEY", keys),
+            secret_env("ROOT_SECRET_KEY", SecretRef(name=keys.name, key=SECRET_KEY)),
             {"name": "VGW_PORT", "value": f":{port}"},
             {"name": "VGW_REGION", "value": REGION},
             {"name": "VGW_HEALTH", "value": "/health"},
@@ -113,56 +97,49 @@ def object_store(spec: EmbeddedObjectStore, image: str, around: Around, secret: 
         **_probes(http_probe("/health", OBJECT_STORE, initial=0)),
     }
     mounts = {"data/objects": "/objects", "data/versions": "/versions"}
-    return _store(OBJECT_STORE, spec, container, around, disk=mounts)
+    return _store(OBJECT_STORE, spec, image, own, around, digest=keys.digest, disk=mounts)
 
 
 def _store(
     name: str,
     spec: EmbeddedPostgres | EmbeddedRedis | EmbeddedObjectStore,
-    container: Manifest,
+    image: str,
+    own: Manifest,
     around: Around,
     *,
+    digest: Any,
     disk: Mapping[str, str],
-    scratch: Mapping[str, str] | None = None,
+    empty: Mapping[str, str] | None = None,
 ) -> Manifest:
     """The StatefulSet of an embedded store.
 
     Args:
         name: of the store.
         spec: its size and disk.
-        container: what is its own.
+        image: of the server.
+        own: what its container has that others have not.
         around: its namespace.
+        digest: of its passwords: it starts again with new ones.
         disk: `data`, or a directory in it, to where the container sees it.
-        scratch: empty directories by name, to where the container sees them.
+        empty: empty directories by name, to where the container sees them.
     """
     mounts: list[Manifest] = []
     for source, target in disk.items():
         claim, _, folder = source.partition("/")
         mounts.append({"name": claim, "mountPath": target, **({"subPath": folder} if folder else {})})
-    mounts += [{"name": claim, "mountPath": target} for claim, target in (scratch or {}).items()]
-    pod = {
-        **_pod(around, _USERS[name]),
-        "terminationGracePeriodSeconds": 30,
-        "containers": [
-            {
-                **container,
-                "ports": [{"name": name, "containerPort": PORTS[name][0]}],
-                "resources": resources(spec.resources),
-                "securityContext": restricted_container(),
-                **TELLS_WHY,
-                "volumeMounts": mounts,
-            }
-        ],
-        "volumes": [{"name": claim, "emptyDir": {"sizeLimit": "64Mi"}} for claim in scratch or {}],
-    }
+    mounts += [{"name": claim, "mountPath": target} for claim, target in (empty or {}).items()]
+    ports = [{"name": name, "containerPort": PORTS[name][0]}]
+    server = container(name, image, resources(spec.resources), ports=ports, volumeMounts=mounts, **own)
+    volumes = scratch(**dict.fromkeys(empty or {}, "64Mi"))
     return objects.stateful(
         "stores",
         around.namespace,
         name,
-        pod=pod,
+        pod=pod(around, _USERS[name], server, terminationGracePeriodSeconds=30, volumes=volumes),
         size=spec.volume.size,
         storage_class=spec.volume.storage_class,
         retention=spec.volume.retention,
+        annotations={SECRETS_HASH: digest},
     )
 
 
@@ -171,60 +148,37 @@ def service(namespace: Any, name: str) -> Manifest:
     return objects.service("stores", namespace, name, {"app.kubernetes.io/name": name}, {name: PORTS[name]})
 
 
-@dataclass(frozen=True)
-class Server:
-    """A PostgreSQL and who may make databases in it."""
-
-    host: Any
-    port: int
-    tls: str
-    user: SecretRef | str
-    password: SecretRef
-
-
-def databases_job(names: Mapping[str, SecretRef], image: str, around: Around, server: Server, digest: Any) -> Manifest:
-    """Makes databases and their owners; running again, it sets the owners' passwords.
-
-    Args:
-        names: database to the password of its owner.
-        image: with the clients of the stores.
-        around: where it runs.
-        server: where to.
-        digest: changes when a password does, so that the Job runs again.
-    """
-    user = (
-        secret_env("PGUSER", server.user)
-        if isinstance(server.user, SecretRef)
-        else {"name": "PGUSER", "value": server.user}
-    )
-    env = [
-        {"name": "PGHOST", "value": server.host},
-        {"name": "PGPORT", "value": str(server.port)},
-        {"name": "PGSSLMODE", "value": server.tls},
-        user,
-        secret_env("PGPASSWORD", server.password),
-        {"name": "DATABASES", "value": " ".join(names)},
-        *(secret_env(f"PASSWORD_{name.upper().replace('-', '_')}", password) for name, password in names.items()),
-    ]
-    return _client_job("databases", image, around, env, {"ml-platform/passwords-hash": digest})
-
-
-def buckets_job(
-    buckets: tuple[BucketSpec, ...],
+def databases_job(
+    databases: Sequence[DatabaseSpec],
+    passwords: Mapping[str, SecretRef],
     image: str,
     around: Around,
     *,
-    url: Any,
-    region: str,
-    access_key: SecretRef,
-    secret_key: SecretRef,
+    server: Database,
+    digest: Any,
 ) -> Manifest:
-    """Makes buckets, and switches versioning on where it is wanted."""
+    """Makes databases and their owners; running again, it sets the owners' passwords.
+
+    Args:
+        databases: what to make.
+        passwords: of the owners, by role.
+        image: with the clients of the stores.
+        around: where it runs.
+        server: where to, with its administrator.
+        digest: changes when a password does, so that the Job runs again.
+    """
     env = [
-        {"name": "AWS_ENDPOINT_URL_S3", "value": url},
-        {"name": "AWS_REGION", "value": region},
-        secret_env("AWS_ACCESS_KEY_ID", access_key),
-        secret_env("AWS_SECRET_ACCESS_KEY", secret_key),
+        *postgres_env(server),
+        {"name": "DATABASES", "value": " ".join(f"{database.name}:{database.role}" for database in databases)},
+        *(secret_env(f"PASSWORD_{role.upper().replace('-', '_')}", password) for role, password in passwords.items()),
+    ]
+    return _client_job("databases", image, around, env, {SECRETS_HASH: digest})
+
+
+def buckets_job(buckets: Sequence[BucketSpec], image: str, around: Around, store: Bucket) -> Manifest:
+    """Makes buckets, and switches versioning on where it is wanted; `store` is any bucket of theirs."""
+    env = [
+        *s3_env(store),
         {"name": "BUCKETS", "value": " ".join(bucket.name for bucket in buckets)},
         {"name": "VERSIONED", "value": " ".join(bucket.name for bucket in buckets if bucket.versioning)},
     ]
@@ -235,35 +189,9 @@ def _client_job(
     what: str, image: str, around: Around, env: list[Manifest], annotations: Manifest | None = None
 ) -> Manifest:
     """A Job of one command of the image `store-client`."""
-    small = {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
-    container: Manifest = {
-        "name": what,
-        "image": image,
-        "command": [f"provision-{what}"],
-        "env": env,
-        "resources": small,
-        "securityContext": restricted_container(),
-        **TELLS_WHY,
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 the container's own
-    }
-    scratch = {"volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}}]}
-    return objects.job(
-        "stores",
-        around.namespace,
-        what,
-        pod={**_pod(around, _USERS["client"]), "containers": [container], **scratch},
-        seconds=300,
-        annotations=annotations,
-    )
-
-
-def _pod(around: Around, user: int) -> Manifest:
-    return {
-        "serviceAccountName": around.account,
-        "automountServiceAccountToken": False,
-        "priorityClassName": around.priority_class,
-        "securityContext": {**RESTRICTED_POD, "runAsUser": user, "runAsGroup": user, "fsGroup": user},
-    }
+    client = container(what, image, small("20m", "128Mi"), command=[f"provision-{what}"], env=env, volumeMounts=[TMP])
+    run = pod(around, _USERS["client"], client, volumes=scratch(tmp="16Mi"))
+    return objects.job("stores", around.namespace, what, pod=run, seconds=300, annotations=annotations)
 
 
 def _probes(probe: Manifest) -> Manifest:

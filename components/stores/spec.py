@@ -108,6 +108,8 @@ class ExternalRedis(Spec):
     """DNS name or address."""
     port: Port = 6379
     """TCP port."""
+    tls: bool = False
+    """Whether it speaks TLS."""
     password_secret: DnsLabel
     """Name of the Secret."""
     password_key: str = "password"  # noqa: S105 the name of a key
@@ -166,6 +168,20 @@ class ObjectStore(Spec):
         return _one_of_both(self)
 
 
+class DatabaseSpec(Spec):
+    """A database that the platform makes, and the role that owns it."""
+
+    name: DnsLabel
+    """Its name, unique in the server."""
+    owner: DnsLabel | None = None
+    """The role that owns it, one with its name when absent; a role may own several databases."""
+
+    @property
+    def role(self) -> str:
+        """Who owns it."""
+        return self.owner or self.name
+
+
 class BucketSpec(Spec):
     """A bucket that the platform makes."""
 
@@ -184,15 +200,24 @@ class StoresSpec(Spec):
     """Online store of Feast, state of Ray."""
     object_store: ObjectStore = ObjectStore()
     """Artifacts of MLflow, backups."""
-    databases: tuple[DnsLabel, ...] = ("mlflow", "feast")
-    """Databases, each with a role of the same name that owns it."""
-    buckets: tuple[BucketSpec, ...] = (BucketSpec(name="mlflow-artifacts", versioning=True), BucketSpec(name="backups"))
+    databases: tuple[DatabaseSpec, ...] = (
+        DatabaseSpec(name="mlflow"),
+        DatabaseSpec(name="mlflow-auth", owner="mlflow"),
+        DatabaseSpec(name="feast"),
+    )
+    """Databases and the roles that own them."""
+    buckets: tuple[BucketSpec, ...] = (
+        BucketSpec(name="mlflow-artifacts", versioning=True),
+        BucketSpec(name="backups"),
+        BucketSpec(name="ray"),
+    )
     """Buckets."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "StoresSpec":
-        for key, names in (("databases", self.databases), ("buckets", [bucket.name for bucket in self.buckets])):
+        for key, things in (("databases", self.databases), ("buckets", self.buckets)):
+            names = [thing.name for thing in things]
             for name in sorted(set(names)):
-                if list(names).count(name) > 1:
-                    raise ValueError(f"{key} has {list(names).count(name)} named '{name}': names must be unique")
+                if names.count(name) > 1:
+                    raise ValueError(f"{key} has {names.count(name)} named '{name}': names must be unique")
         return self

@@ -75,7 +75,7 @@ class TenancySpec(Spec):
         PriorityClass(name="serving", value=200_000, description="Answers requests of users: models and features."),
         PriorityClass(name="batch", value=100_000, description="Training and other work that can be done again."),
     )
-    """The roles `control` and `batch` must be there: Ray's pods use them."""
+    """The roles `control`, `serving` and `batch` must be there: the platform's pods have them."""
     service_accounts: tuple[DnsLabel, ...] = ("jobs",)
     """Identities for workloads of other teams; none of them mounts a token."""
     pod_security: Literal["baseline", "restricted"] = "baseline"
@@ -86,9 +86,9 @@ class TenancySpec(Spec):
     @model_validator(mode="after")
     def _unique_names(self) -> "TenancySpec":
         names = [priority.name for priority in self.priority_classes]
-        for name in ("control", "batch"):
+        for name in ("control", "serving", "batch"):
             if name not in names:
-                raise ValueError(f"priorityClasses must have an entry named '{name}': Ray's pods use it")
+                raise ValueError(f"priorityClasses must have an entry named '{name}': the platform's pods have it")
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"priorityClasses has two entries named '{name}': names must be unique")

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from sandbox.machine import obstacle
 from sandbox.tools import Toolbox, install, wanted
 from sandbox.workspace import Workspace
 from tests.support import engine
-from tests.support.engine import Stack
+from tests.support.engine import Stack, deployed
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -22,6 +22,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     own = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in own:
         item.add_marker(pytest.mark.e2e)
+    # What shares a stack comes last: two at once do not fit into two cores.
+    items.sort(key=lambda item: item in own and "dev" in getattr(item, "fixturenames", ()))
     if own and not (os.environ.get("E2E") or "e2e" in config.option.markexpr):
         config.hook.pytest_deselected(items=own)
         items[:] = [item for item in items if item not in own]
@@ -54,14 +56,12 @@ def real_base(real_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -
     return engine.prepare(real_cluster, tmp_path_factory.mktemp("real-base"))
 
 
-@pytest.fixture(scope="module")
-def real_stack(real_base: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Stack]:
-    """Makes stacks of dev, each in a namespace of its own."""
-
-    def make(namespace: str) -> Stack:
-        return engine.stack(real_base, tmp_path_factory.mktemp(namespace) / "workspace", "dev", namespace)
-
-    return make
+@pytest.fixture(scope="session")
+def dev(real_base: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The platform of stack dev; whoever changes it puts it back (`engine.changed`)."""
+    stack = engine.stack(real_base, tmp_path_factory.mktemp("dev") / "workspace", "dev", "platform")
+    with deployed(stack):
+        yield stack
 
 
 @pytest.fixture(scope="session")

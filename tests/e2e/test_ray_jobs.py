@@ -1,24 +1,17 @@
 """Ray on real pods: jobs with and without the token, and an autoscaler that works within its bounds."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.engine import Stack, deployed, eventually
+from tests.support.engine import Stack, eventually
 from tests.support.ray import Dashboard, dashboard
 from tests.support.web import picture
 
 JOBS = Path(__file__).with_name("jobs")
 MIN, MAX = 1, 5
 """Bounds of the CPU workers in Pulumi.dev.yaml, which are those of the reports (R5)."""
-
-
-@pytest.fixture(scope="module")
-def dev(real_stack: Callable[[str], Stack]) -> Iterator[Stack]:
-    with deployed(real_stack("ray-jobs")) as stack:
-        yield stack
 
 
 def workers(stack: Stack) -> set[str]:

@@ -1,75 +1,11 @@
 """Embedded stores as real pods: who gets in, what is kept, and Jobs that may run again."""
 
-import json
-from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
-from typing import Any
 
 import pytest
 
-from tests.support.engine import Stack, deployed, eventually
-
-_NUMBERS = count()
-
-
-@pytest.fixture(scope="module")
-def dev(real_stack: Callable[[str], Stack]) -> Iterator[Stack]:
-    with deployed(real_stack("stores")) as stack:
-        yield stack
-
-
-def ask(stack: Stack, script: str, **env: str | tuple[str, str]) -> str:
-    """What a script prints in a pod of the namespace; a value of two words is a Secret and its key."""
-    name = f"client-{next(_NUMBERS)}"
-    variables: list[dict[str, Any]] = [
-        {"name": key, "value": value}
-        if isinstance(value, str)
-        else {"name": key, "valueFrom": {"secretKeyRef": {"name": value[0], "key": value[1]}}}
-        for key, value in env.items()
-    ]
-    strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
-    container = {
-        "name": "client",
-        "image": "ml-platform/store-client:1",
-        "command": ["sh", "-c", f"({script}) 2>&1"],
-        "env": variables,
-        "securityContext": {**strict, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {"containers": [container], "restartPolicy": "Never"},
-    }
-    cluster = stack.workspace.cluster
-    cluster.kubectl("--namespace", stack.namespace, "create", "--filename", "-", stdin=json.dumps(pod))
-    assert eventually(lambda: stack.get("pod", name)["status"]["phase"] in {"Succeeded", "Failed"}, seconds=60)
-    return stack.kubectl("logs", name).strip()
-
-
-def sql(stack: Stack, statement: str, role: str, database: str) -> str:
-    return ask(
-        stack,
-        f'psql --host=postgres --no-psqlrc --tuples-only --no-align --command="{statement}"',
-        PGUSER=role,
-        PGDATABASE=database,
-        PGPASSWORD=(f"database-{role}", "password"),
-    )
-
-
-def s3(stack: Stack, expression: str) -> str:
-    """What an expression over `s3`, a client of boto3, evaluates to."""
-    setup = "import boto3; from botocore.config import Config"
-    client = "s3 = boto3.client('s3', config=Config(s3={'addressing_style': 'path'}))"
-    return ask(
-        stack,
-        f'python3 -c "{setup}; {client}; print({expression})"',
-        AWS_ENDPOINT_URL_S3="http://object-store:7070",
-        AWS_REGION="us-east-1",
-        AWS_ACCESS_KEY_ID=("object-store", "access-key"),
-        AWS_SECRET_ACCESS_KEY=("object-store", "secret-key"),
-    )
+from tests.support.clients import ask, s3, sql
+from tests.support.engine import Stack, eventually
 
 
 def test_each_role_owns_its_database_and_sees_no_other(dev: Stack) -> None:

@@ -13,7 +13,7 @@ from components.settings import Settings
 from tests.support.configuration import load_with, stack_config
 from tests.support.recorder import Recording, Registration, record
 
-CLUSTER_SCOPED = {"Namespace", "PriorityClass"}
+CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass"}
 
 
 def settings_of(stack: str) -> Settings:
@@ -98,7 +98,7 @@ def test_every_workload_comes_after_quota_and_defaults(recording: Recording) -> 
 
 def test_the_cluster_comes_after_its_operator_and_leaves_before_it(recording: Recording) -> None:
     (cluster,) = [resource for resource in recording.kubernetes if kind(resource) == "RayCluster"]
-    (operator,) = recording.of_type("Deployment")
+    (operator,) = [made for made in recording.of_type("Deployment") if made.name == "ray-operator"]
     assert operator.urn in after(recording, cluster)
 
 
@@ -144,8 +144,8 @@ def test_a_preview_of_an_empty_cluster_knows_every_name() -> None:
 def test_an_operator_that_is_already_there_is_not_made_again() -> None:
     settings = Settings.model_validate({"ray": {"operator": {"mode": "existing"}}})
     recording = record(settings)
-    assert not recording.of_type("Deployment")
-    assert not recording.of_type("Role")
+    assert recording.of_type("Deployment")
+    assert not [resource for resource in recording.kubernetes if resource.name.startswith("ray-operator")]
     assert [resource for resource in recording.kubernetes if kind(resource) == "RayCluster"]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pulumi.runtime
+import pytest
 import yaml
 
 from components.kube.connection import Connection
-from components.settings import Settings, Target, load
+from components.settings import BadSettings, Settings, Target, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,3 +45,19 @@ def load_with(
         patch.object(Connection, "read", lambda _self, _path: None),
     ):
         return load()
+
+
+def refused(config: Mapping[str, Any], expected: list[str], stack: str = "dev") -> None:
+    """See that a configuration is refused in sentences that hold all of `expected`, and none of the machinery's words.
+
+    Raises:
+        AssertionError: it is accepted, or told otherwise.
+    """
+    with pytest.raises(BadSettings) as raised:
+        load_with(config, stack)
+    message = str(raised.value)
+    assert f"Pulumi.{stack}.yaml" in message
+    for part in expected:
+        assert part in message
+    assert "pydantic" not in message.lower()
+    assert "Traceback" not in message

@@ -143,6 +143,23 @@ def deployed(stack: Stack) -> Iterator[Stack]:
     assert eventually(lambda: not stack.objects(), seconds=60)
 
 
+@contextmanager
+def changed(stack: Stack, **config: Any) -> Iterator[Stack]:
+    """The stack with other settings, for as long as the block runs.
+
+    Raises:
+        AssertionError: the change failed, or the way back.
+    """
+    other = stack.with_config(**config)
+    done = other.up()
+    assert done.code == 0, done.text
+    try:
+        yield other
+    finally:
+        back = stack.up()
+    assert back.code == 0, back.text
+
+
 def prepare(cluster: Cluster, directory: Path) -> Workspace:
     """A workspace whose cluster has the CRDs.
 

@@ -121,7 +121,9 @@ def record(
         preview: whether the run is a preview.
     """
     recording = Recording()
-    target = Target(Connection("recorded"), f"organization/ml-platform-crds/{stack}", live, frozenset())
+    target = Target(
+        Connection("recorded"), f"organization/ml-platform-crds/{stack}", live, frozenset(), {"views.py": "views = []"}
+    )
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.kube.quantity import number
-from components.kube.wires import Bucket, Endpoint, KeyValueStore, SecretRef
+from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
 from components.ray import manifests
 from components.ray.manifests import PORTS, Surroundings, live_scaling, ray_cluster
 from components.ray.spec import Gpu, GpuImage, RayImages, RaySpec, Scaling, WorkerGroup
@@ -262,14 +262,23 @@ def test_code_on_ray_finds_mlflow_and_the_object_store_without_a_secret_in_plain
         access_key=SecretRef(name="s3", key="access"),
         secret_key=SecretRef(name="s3", key="secret"),
     )
-    environment = manifests.client_environment(Endpoint("mlflow", 5000, "http://mlflow:5000"), bucket)
+    login = Login("platform", SecretRef(name="mlflow-auth", key="platform"))
+    environment = manifests.client_environment(
+        Endpoint("mlflow", 5000, "http://mlflow:5000"), login, Endpoint("feast", 6566, "http://feast:6566"), bucket
+    )
     around = Surroundings(**{**vars(AROUND), "environment": environment})
     spec = ray_cluster(RaySpec(), IMAGES, around)["spec"]
     for template in (spec["headGroupSpec"]["template"], spec["workerGroupSpecs"][0]["template"]):
         found = {variable["name"]: variable for variable in template["spec"]["containers"][0]["env"]}
         assert found["MLFLOW_TRACKING_URI"]["value"] == "http://mlflow:5000"
         assert found["AWS_ENDPOINT_URL_S3"]["value"] == "http://s3:9000"
-        for name, key in (("AWS_ACCESS_KEY_ID", "access"), ("AWS_SECRET_ACCESS_KEY", "secret")):
-            assert found[name]["valueFrom"]["secretKeyRef"] == {"name": "s3", "key": key}
+        assert found["FEAST_SERVER_URL"]["value"] == "http://feast:6566"
+        assert found["MLFLOW_TRACKING_USERNAME"]["value"] == "platform"
+        for name, secret, key in (
+            ("AWS_ACCESS_KEY_ID", "s3", "access"),
+            ("AWS_SECRET_ACCESS_KEY", "s3", "secret"),
+            ("MLFLOW_TRACKING_PASSWORD", "mlflow-auth", "platform"),
+        ):
+            assert found[name]["valueFrom"]["secretKeyRef"] == {"name": secret, "key": key}
             assert "value" not in found[name]
-    assert manifests.client_environment(None, None) == []
+    assert manifests.client_environment(None, None, None, None) == []

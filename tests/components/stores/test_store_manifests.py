@@ -6,11 +6,19 @@ from typing import Any
 import pytest
 
 from components.kube.model import Compute, Resources
+from components.kube.pods import Around
 from components.kube.quantity import number
-from components.kube.wires import SecretRef
+from components.kube.wires import Bucket, Database, Endpoint, SecretRef
 from components.stores import manifests
-from components.stores.manifests import Around, Server
-from components.stores.spec import BucketSpec, EmbeddedObjectStore, EmbeddedPostgres, EmbeddedRedis, Volume
+from components.stores.spec import (
+    BucketSpec,
+    DatabaseSpec,
+    EmbeddedObjectStore,
+    EmbeddedPostgres,
+    EmbeddedRedis,
+    Volume,
+)
+from tests.support.manifests import container, environment, pod, restricted
 
 AROUND = Around("data-platform", "stores", "control")
 SECRET = SecretRef(name="secret", key="password")
@@ -18,60 +26,34 @@ SECRET = SecretRef(name="secret", key="password")
 STORES: dict[str, dict[str, Any]] = {
     "postgres": manifests.postgres(EmbeddedPostgres(), "postgres:15", AROUND, SECRET),
     "redis": manifests.redis(EmbeddedRedis(), "redis:7.0", AROUND, SECRET),
-    "object-store": manifests.object_store(EmbeddedObjectStore(), "s3:1", AROUND, "keys"),
+    "object-store": manifests.object_store(
+        EmbeddedObjectStore(), "s3:1", AROUND, SecretRef(name="keys", key="access-key")
+    ),
 }
 JOBS: dict[str, dict[str, Any]] = {
     "databases": manifests.databases_job(
+        (DatabaseSpec(name="mlflow"), DatabaseSpec(name="users", owner="mlflow"), DatabaseSpec(name="feature-store")),
         {"mlflow": SecretRef(name="m", key="password"), "feature-store": SecretRef(name="f", key="password")},
         "client:1",
         AROUND,
-        Server("db", 5433, "verify-full", SecretRef(name="admin", key="username"), SECRET),
-        "digest",
+        server=Database(
+            Endpoint("db", 5433, "db:5433"), "postgres", SecretRef("admin", "username"), SECRET, "verify-full"
+        ),
+        digest="digest",
     ),
     "buckets": manifests.buckets_job(
         (BucketSpec(name="mlflow-artifacts", versioning=True), BucketSpec(name="backups")),
         "client:1",
         AROUND,
-        url="http://s3:9000",
-        region="eu-central-1",
-        access_key=SecretRef(name="s3", key="id"),
-        secret_key=SecretRef(name="s3", key="key"),
+        Bucket("http://s3:9000", "eu-central-1", "", SecretRef(name="s3", key="id"), SecretRef(name="s3", key="key")),
     ),
 }
 ALL = {**STORES, **JOBS}
 
 
-def pod(manifest: dict[str, Any]) -> dict[str, Any]:
-    return dict(manifest["spec"]["template"]["spec"])
-
-
-def container(manifest: dict[str, Any]) -> dict[str, Any]:
-    (only,) = pod(manifest)["containers"]
-    return dict(only)
-
-
-def environment(manifest: dict[str, Any]) -> dict[str, Any]:
-    return {each["name"]: each.get("value") or each["valueFrom"]["secretKeyRef"] for each in container(manifest)["env"]}
-
-
 @pytest.mark.parametrize("name", ALL)
-def test_every_pod_is_restricted_and_bounded(name: str) -> None:
-    assert pod(ALL[name])["automountServiceAccountToken"] is False
-    assert pod(ALL[name])["securityContext"]["runAsUser"] > 0
-    security = container(ALL[name])["securityContext"]
-    assert security["readOnlyRootFilesystem"] is True
-    assert security["capabilities"] == {"drop": ["ALL"]}
-    for kind in ("requests", "limits"):
-        assert set(container(ALL[name])["resources"][kind]) >= {"cpu", "memory"}
-    for volume in pod(ALL[name]).get("volumes", []):
-        assert volume["emptyDir"]["sizeLimit"]
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_no_secret_stands_in_plain_text(name: str) -> None:
-    for variable in container(ALL[name])["env"]:
-        if any(word in variable["name"] for word in ("PASSWORD", "KEY")):
-            assert "secretKeyRef" in variable["valueFrom"], variable
+def test_every_pod_is_restricted_and_bounded_and_has_no_secret_in_plain_text(name: str) -> None:
+    restricted(ALL[name])
 
 
 @pytest.mark.parametrize("name", STORES)
@@ -113,17 +95,18 @@ def test_a_job_ends_by_itself_and_stays(name: str) -> None:
     spec = JOBS[name]["spec"]
     assert spec["activeDeadlineSeconds"] <= 300
     assert "ttlSecondsAfterFinished" not in spec
-    assert pod(JOBS[name])["restartPolicy"] == "OnFailure"
+    assert pod(JOBS[name])["restartPolicy"] == "Never"  # a pod that failed is kept: it tells why
+    assert JOBS[name]["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
 
 
 def test_the_databases_job_reaches_any_server_and_runs_again_with_new_passwords() -> None:
     found = environment(JOBS["databases"])
     assert (found["PGHOST"], found["PGPORT"], found["PGSSLMODE"]) == ("db", "5433", "verify-full")
     assert found["PGUSER"] == {"name": "admin", "key": "username"}
-    assert found["DATABASES"].split() == ["mlflow", "feature-store"]
+    assert found["DATABASES"].split() == ["mlflow:mlflow", "users:mlflow", "feature-store:feature-store"]
     assert found["PASSWORD_FEATURE_STORE"] == {"name": "f", "key": "password"}
     annotations = JOBS["databases"]["spec"]["template"]["metadata"]["annotations"]
-    assert annotations == {"ml-platform/passwords-hash": "digest"}
+    assert annotations == {"ml-platform/secrets-hash": "digest"}
 
 
 def test_the_buckets_job_makes_all_and_versions_those_that_ask_for_it() -> None:

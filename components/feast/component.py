@@ -1,0 +1,128 @@
+"""FeastStore: online features, their registry, and what keeps both true to the feature repository.
+
+It promises that the repository has been applied before anything serves it, and is applied again when it changes.
+It refuses a registry in a file, and a gRPC server where tokens are asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+import pulumi
+
+from components.base import Component, digest, endpoint
+from components.feast import manifests
+from components.feast.spec import FeastImages, FeastSpec
+from components.kube import objects
+from components.kube.model import Scale
+from components.kube.pods import Around
+from components.kube.wires import Database, Endpoint, KeyValueStore, SecretRef
+
+
+@dataclass(frozen=True)
+class FeastEndpoints:
+    """What others may know of the feature store.
+
+    Attributes:
+        project: that its objects belong to.
+        online: feature server (HTTP, port 6566).
+        online_grpc: the same over gRPC (port 6567), or None.
+        registry: registry server (gRPC, port 6570).
+        client: name of the ConfigMap with a client's `feature_store.yaml`.
+    """
+
+    project: str
+    online: Endpoint
+    online_grpc: Endpoint | None
+    registry: Endpoint
+    client: pulumi.Output[str]
+
+
+class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore"):
+    """Configuration, repository, servers; their Services and bounds."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: FeastSpec,
+        images: FeastImages,
+        *,
+        namespace: pulumi.Output[str],
+        priority_classes: dict[str, pulumi.Output[str]],
+        database: Database,
+        redis: KeyValueStore,
+        repository: Mapping[str, str],
+        on_error: pulumi.ErrorHook | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, opts, on_error=on_error)
+        account = self.child("account", objects.service_account("feast", namespace, "feast"))
+        if spec.authorization == "kubernetes":
+            self._token_review(namespace)
+        serving = Around(namespace, account.named(), priority_classes["serving"])
+        batch = Around(namespace, account.named(), priority_classes["batch"])
+        text = manifests.server_config(spec, database, redis)
+        config = self.child("config", objects.secret("feast", namespace, manifests.CONFIG, {manifests.FILE: text}))
+        written = SecretRef(name=config.named(), key=manifests.FILE, digest=sha256(text.encode()).hexdigest())
+        secrets = digest(database.password, redis.password, written)
+        env = manifests.environment(database, redis)
+        files = manifests.repository(namespace, repository)
+        applied = self.child(
+            "apply",
+            manifests.apply_job(spec, images.feast, batch, env=env, files=files, digest=secrets),
+            after=[config, self.child("repository", files)],
+            create_timeout=spec.ready_timeout_seconds,
+        )
+        servers = {
+            manifests.SERVER: (spec.online, manifests.server(spec, images.feast, serving, env, secrets)),
+            manifests.REGISTRY: (spec.registry, manifests.registry(spec, images.feast, serving, env, secrets)),
+        }
+        services = {
+            manifests.SERVER: manifests.server_service(spec, namespace),
+            manifests.REGISTRY: manifests.registry_service(namespace),
+        }
+        made = {}
+        for server, (scale, manifest) in servers.items():
+            role = server.removeprefix("feast-")
+            self.child(role, manifest, after=[applied], create_timeout=spec.ready_timeout_seconds)
+            self._bounds(role, namespace, server, scale)
+            made[server] = self.child(f"{role}-service", services[server])
+        if spec.materialization:
+            cron = manifests.materialization(spec.materialization, images.feast, batch, env)
+            self.child("materialization", cron, after=[applied])
+        online = endpoint("http", made[manifests.SERVER], namespace, manifests.PORTS["http"][0])
+        registry = endpoint(None, made[manifests.REGISTRY], namespace, manifests.REGISTRY_PORT)
+        grpc = endpoint(None, made[manifests.SERVER], namespace, manifests.PORTS["grpc"][0])
+        self.publish(
+            FeastEndpoints(
+                project=spec.project,
+                online=online,
+                online_grpc=grpc if spec.online.grpc else None,
+                registry=registry,
+                client=self._clients(spec, namespace, registry, online),
+            )
+        )
+
+    def _token_review(self, namespace: pulumi.Output[str]) -> None:
+        role = self.child("role", manifests.role(namespace))
+        self.child("role-binding", objects.role_binding("feast", namespace, "feast"), after=[role])
+        review, binding = manifests.token_review(namespace, pulumi.Output.format("{0}-feast", namespace))
+        reviews = self.child("token-review", review)
+        self.child("token-review-binding", binding, after=[reviews])
+
+    def _bounds(self, role: str, namespace: pulumi.Output[str], server: str, scale: Scale) -> None:
+        self.child(f"{role}-budget", objects.disruption_budget("feast", namespace, server))
+        if scale.autoscaling:
+            self.child(f"{role}-autoscaler", objects.autoscaler("feast", namespace, server, scale.autoscaling))
+
+    def _clients(
+        self, spec: FeastSpec, namespace: pulumi.Output[str], registry: Endpoint, online: Endpoint
+    ) -> pulumi.Output[str]:
+        """The settings of clients, in the platform's namespace and in those of other teams."""
+        text = pulumi.Output.all(registry.url, online.url).apply(
+            lambda known: manifests.client_config(spec, registry=known[0], online=known[1])
+        )
+        data = {manifests.FILE: text}
+        for other in spec.client_namespaces:
+            self.child(f"client-{other}", objects.config_map("feast", other, manifests.CLIENT, data))
+        return self.child("client", objects.config_map("feast", namespace, manifests.CLIENT, data)).named()

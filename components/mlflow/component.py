@@ -1,0 +1,133 @@
+"""MLflowServer: the tracking server, and the way from one release of it to the next.
+
+It promises that the databases are dumped and migrated before a new release serves, and that the old one goes on
+serving where that fails. It refuses a Host header that is not one of its names.
+"""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.base import Component, digest, endpoint
+from components.kube import objects
+from components.kube.pods import Around
+from components.kube.wires import Bucket, Database, Endpoint, Login, SecretRef
+from components.mlflow import manifests
+from components.mlflow.spec import MLflowImages, MLflowSpec
+
+
+@dataclass(frozen=True)
+class MLflowEndpoints:
+    """What others may know of the server.
+
+    Attributes:
+        tracking: tracking API, model registry, artifacts and UI (HTTP, port 5000).
+        client: name of the ConfigMap with the settings of clients.
+        login: whom the platform's own workloads log as; None without authentication.
+        admin: who may do everything; None without authentication.
+    """
+
+    tracking: Endpoint
+    client: pulumi.Output[str]
+    login: Login | None
+    admin: Login | None
+
+
+class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowServer"):
+    """Backup, migration, server; its Service, bounds and garbage collection."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: MLflowSpec,
+        images: MLflowImages,
+        *,
+        namespace: pulumi.Output[str],
+        priority_classes: dict[str, pulumi.Output[str]],
+        database: Database,
+        bucket: Bucket,
+        backups: Bucket,
+        generation: int,
+        on_error: pulumi.ErrorHook | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, opts, on_error=on_error)
+        account = self.child("account", objects.service_account("mlflow", namespace, "mlflow"))
+        serving = Around(namespace, account.named(), priority_classes["serving"])
+        batch = Around(namespace, account.named(), priority_classes["batch"])
+        session_key: SecretRef | None = None
+        users: dict[str, SecretRef] = {}
+        settings = None
+        after = []
+        if spec.authentication == "basic":
+            keys = (manifests.SESSION_KEY, manifests.ADMIN, manifests.PLATFORM)
+            passwords = {key: f"password-{key}" for key in keys}
+            made = self.generate_secret(
+                "auth-secret", namespace, manifests.SECRET, passwords, length=32, generation=generation
+            )
+            session_key = made.ref(manifests.SESSION_KEY)
+            users = {user: made.ref(user) for user in (manifests.ADMIN, manifests.PLATFORM)}
+            settings = manifests.config(spec, namespace)
+            after = [made.secret, self.child("config", settings)]
+        secrets = digest(database.password, bucket.secret_key, *users.values())
+        backup = self.child(
+            "backup",
+            manifests.backup_job(
+                spec, images.store_client, batch, release=images.mlflow, database=database, backups=backups
+            ),
+            create_timeout=spec.migration_timeout_seconds,
+        )
+        migration = self.child(
+            "migration",
+            manifests.migration_job(spec, images.mlflow, batch, database=database, users=users, digest=secrets),
+            after=[backup, *after],
+            create_timeout=spec.migration_timeout_seconds,
+        )
+        self.child(
+            "server",
+            manifests.deployment(
+                spec,
+                images.mlflow,
+                serving,
+                hosts=namespace.apply(lambda known: manifests.allowed_hosts(known, spec.hosts)),
+                database=database,
+                bucket=bucket,
+                session_key=session_key,
+                settings=settings,
+                digest=secrets,
+            ),
+            after=[migration],
+            create_timeout=spec.ready_timeout_seconds,
+        )
+        self.child("budget", objects.disruption_budget("mlflow", namespace, manifests.NAME))
+        if spec.autoscaling:
+            self.child("autoscaler", objects.autoscaler("mlflow", namespace, manifests.NAME, spec.autoscaling))
+        service = self.child("service", manifests.service(namespace))
+        tracking = endpoint("http", service, namespace, manifests.PORT)
+        client = self._clients(spec, namespace, tracking)
+        if spec.garbage_collection:
+            collection = manifests.garbage_collection(
+                spec,
+                spec.garbage_collection,
+                images.mlflow,
+                batch,
+                database=database,
+                bucket=bucket,
+                admin=users.get(manifests.ADMIN),
+            )
+            self.child("gc", collection)
+        self.publish(
+            MLflowEndpoints(
+                tracking=tracking,
+                client=client,
+                login=Login(manifests.PLATFORM, users[manifests.PLATFORM]) if users else None,
+                admin=Login(manifests.ADMIN, users[manifests.ADMIN]) if users else None,
+            )
+        )
+
+    def _clients(self, spec: MLflowSpec, namespace: pulumi.Output[str], tracking: Endpoint) -> pulumi.Output[str]:
+        """The settings of clients, in the platform's namespace and in those of other teams."""
+        data = manifests.client_settings(tracking.url)
+        for other in spec.client_namespaces:
+            self.child(f"client-{other}", objects.config_map("mlflow", other, manifests.CLIENT, data))
+        return self.child("client", objects.config_map("mlflow", namespace, manifests.CLIENT, data)).named()

@@ -1,0 +1,54 @@
+"""An object store outside the platform, as AWS S3 is: moto's server stands in for it."""
+
+import base64
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.clients import s3
+from tests.support.engine import Stack, changed, eventually
+from tests.support.mlflow import logged, tracking
+
+URL = "http://moto:5555"
+KEYS = "moto-keys"
+
+
+@pytest.fixture
+def outside(dev: Stack) -> Iterator[Stack]:
+    """The platform on moto's server."""
+    labels = {"app": "moto"}
+    strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
+    server = {
+        "name": "moto",
+        "image": "ml-platform/moto:5.2.5",
+        "securityContext": {**strict, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    keys = {"access-key": "AKIAOUTSIDE", "secret-key": "outside"}
+    objects = [
+        {"kind": "Pod", "metadata": {"name": "moto", "labels": labels}, "spec": {"containers": [server]}},
+        {"kind": "Service", "metadata": {"name": "moto"}, "spec": {"selector": labels, "ports": [{"port": 5555}]}},
+        {
+            "kind": "Secret",
+            "metadata": {"name": KEYS},
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()},
+        },
+    ]
+    listed = {"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", **each} for each in objects]}
+    dev.workspace.cluster.kubectl("--namespace", dev.namespace, "create", "-f", "-", stdin=json.dumps(listed))
+    dev.kubectl("wait", "--for=condition=Ready", "pod/moto", "--timeout=60s")
+    assert eventually(lambda: s3(dev, "s3.list_buckets()['Buckets']", url=URL, keys=KEYS) == "[]", seconds=60)
+    with changed(dev, stores={"objectStore": {"external": {"url": URL, "secret": KEYS}}}) as stack:
+        yield stack
+
+
+@pytest.mark.timeout(900)
+def test_buckets_and_artifacts_are_kept_outside(outside: Stack) -> None:
+    status = "s3.get_bucket_versioning(Bucket='mlflow-artifacts').get('Status')"
+    assert s3(outside, status, url=URL, keys=KEYS) == "Enabled"
+    run_id = logged(outside)
+    with tracking(outside) as server:
+        path = server.run(run_id)["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/")
+    text = f"s3.get_object(Bucket='mlflow-artifacts', Key='{path}/report.txt')['Body'].read().decode()"
+    assert s3(outside, text, url=URL, keys=KEYS) == "from a worker of Ray"
+    assert outside.kubectl("get", "statefulset", "object-store", "--ignore-not-found") == ""
