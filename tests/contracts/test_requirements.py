@@ -5,7 +5,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "requirements.md"
-MET = {"R1", "R2", "R3", "R4", "R5", "R6", "R8", "R10", "R11", "Q1", "Q2", "Q3", "T1", "T2"}
+MET = {
+    *(f"R{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11)),
+    *(f"F{number}" for number in range(1, 7)),
+    *(f"M{number}" for number in (1, 2, 3, 4, 5, 13, 14)),
+    *("Q1", "Q2", "Q3", "Q4", "T1", "T2"),
+}
 
 
 def rows() -> dict[str, list[str]]:

@@ -166,6 +166,38 @@ def test_redis_is_wired_where_fault_tolerance_is_chosen() -> None:
     assert cluster.inputs["spec"]["gcsFaultToleranceOptions"]["redisAddress"] == "redis://redis-shared:6379"
 
 
+def named(recording: Recording, name: str) -> Registration:
+    (found,) = [resource for resource in recording.kubernetes if resource.name == name]
+    return found
+
+
+def test_ray_leaves_before_the_redis_that_holds_its_state() -> None:
+    recording = record(Settings.model_validate({"ray": {"gcsFaultTolerance": True}}))
+    cluster = after(recording, named(recording, "ray-cluster"))
+    assert named(recording, "stores-redis").urn in cluster
+    assert named(recording, "ray-operator").urn in cluster
+
+
+def test_a_release_of_mlflow_serves_after_dump_and_migration(recording: Recording) -> None:
+    server = after(recording, named(recording, "mlflow-server"))
+    migration = after(recording, named(recording, "mlflow-migration"))
+    assert named(recording, "mlflow-migration").urn in server
+    assert named(recording, "mlflow-backup").urn in migration
+    made = {named(recording, name).urn for name in ("stores-databases", "stores-buckets")}
+    assert made <= after(recording, named(recording, "mlflow-backup"))
+
+
+def test_features_are_served_after_the_repository_was_applied(recording: Recording) -> None:
+    for server in ("feast-server", "feast-registry"):
+        assert named(recording, "feast-apply").urn in after(recording, named(recording, server))
+
+
+def test_mlflow_and_feast_stop_nobody_else_from_coming_up(recording: Recording) -> None:
+    waits = after(recording, named(recording, "ray-cluster"))
+    for server in ("mlflow-server", "feast-server", "feast-registry"):
+        assert named(recording, server).urn not in waits
+
+
 @pytest.mark.parametrize(
     ("installed", "expected"),
     [
