@@ -168,13 +168,13 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
     def publish(self, endpoints: EndpointsT) -> None:
         """Say what the rest may know, and finish: the last statement of every component."""
         self.endpoints = endpoints
-        self.register_outputs(_plain(endpoints))
+        self.register_outputs(plain(endpoints))
 
 
-def _plain(value: Any) -> Any:
-    """Dataclasses as dicts, all the way down, without touching the Outputs inside."""
+def plain(value: Any) -> Any:
+    """Endpoints as dicts, all the way down, without touching the Outputs inside, and without what comes before them."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value) if field.name != "after"}
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     return value

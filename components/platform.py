@@ -1,11 +1,11 @@
 """Platform: the one composition, and the only file that knows two subsystems."""
 
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes
 
+from components.base import plain
 from components.feast import FeastStore
 from components.kube.diagnosis import pods_hook
 from components.mlflow import MLflowServer
@@ -84,25 +84,16 @@ class Platform:
             opts=opts,
         )
         self.outputs: dict[str, Any] = {
-            "tenancy": _published(tenancy.endpoints),
-            "stores": _published(stores.endpoints),
-            "mlflow": _published(mlflow.endpoints),
-            "feast": _published(feast.endpoints),
+            "tenancy": plain(tenancy.endpoints),
+            "stores": plain(stores.endpoints),
+            "mlflow": plain(mlflow.endpoints),
+            "feast": plain(feast.endpoints),
             "ray": {
                 "version": settings.ray.version,
                 "image": settings.images.for_ray().ray,
-                **_published(ray.endpoints),
+                **plain(ray.endpoints),
             },
         }
-
-
-def _published(wire: Any) -> Any:
-    """Endpoints as plain values, all the way down; the contract says which of them are told."""
-    if is_dataclass(wire):
-        return {field.name: _published(getattr(wire, field.name)) for field in fields(wire)}
-    if isinstance(wire, dict):
-        return {name: _published(value) for name, value in wire.items()}
-    return wire
 
 
 def _crds(stack: str, ray: RaySpec) -> pulumi.Output[str]:

@@ -70,7 +70,7 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         applied = self.child(
             "apply",
             manifests.apply_job(spec, images.feast, batch, env=env, files=files, digest=secrets),
-            after=[config, self.child("repository", files)],
+            after=[*database.after, *redis.after, config, self.child("repository", files)],
             create_timeout=spec.ready_timeout_seconds,
         )
         servers = {

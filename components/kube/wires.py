@@ -1,6 +1,10 @@
 """Wires: what one subsystem hands to another, in words that belong to neither.
 
 A wire carries addresses and references to secrets, never a secret; its values may be known only after apply.
+
+Where something has to be made before what a wire names can be used, the wire carries that too (`after`): as a resource
+to come after and not as a value that depends on it. A Job that is made anew is removed first, and Pulumi then removes
+whatever has a value of it.
 """
 
 from dataclasses import dataclass
@@ -45,6 +49,7 @@ class Database:
         owner: the role that owns it, or where its name lies.
         password: the owner's.
         tls: libpq's `sslmode`.
+        after: makes the database and its owner.
     """
 
     endpoint: Endpoint
@@ -52,6 +57,7 @@ class Database:
     owner: str | SecretRef
     password: SecretRef
     tls: str
+    after: "tuple[pulumi.Resource, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,13 @@ class KeyValueStore:
         endpoint: the server.
         password: that it asks for.
         tls: whether it speaks TLS.
+        after: the server, where it is the platform's own.
     """
 
     endpoint: Endpoint
     password: SecretRef
     tls: bool = False
+    after: "tuple[pulumi.Resource, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class Bucket:
         name: of the bucket.
         access_key: the key's id.
         secret_key: the key itself.
+        after: makes the bucket.
     """
 
     url: "pulumi.Input[str]"
@@ -94,3 +103,4 @@ class Bucket:
     name: "pulumi.Input[str]"
     access_key: SecretRef
     secret_key: SecretRef
+    after: "tuple[pulumi.Resource, ...]" = ()

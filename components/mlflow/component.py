@@ -75,6 +75,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
             manifests.backup_job(
                 spec, images.store_client, batch, release=images.mlflow, database=database, backups=backups
             ),
+            after=[*database.after, *backups.after],
             create_timeout=spec.migration_timeout_seconds,
         )
         migration = self.child(
@@ -96,7 +97,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                 settings=settings,
                 digest=secrets,
             ),
-            after=[migration],
+            after=[migration, *bucket.after],
             create_timeout=spec.ready_timeout_seconds,
         )
         self.child("budget", objects.disruption_budget("mlflow", namespace, manifests.NAME))
@@ -115,7 +116,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                 bucket=bucket,
                 admin=users.get(manifests.ADMIN),
             )
-            self.child("gc", collection)
+            self.child("gc", collection, after=[migration])
         self.publish(
             MLflowEndpoints(
                 tracking=tracking,

@@ -101,7 +101,13 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         cluster = self.child(
             "cluster",
             manifests.ray_cluster(spec, images, around),
-            after=[*operator, *pulled, *([token.secret] if token else [])],
+            after=[
+                *operator,
+                *pulled,
+                *([token.secret] if token else []),
+                *(redis.after if redis else ()),
+                *(bucket.after if bucket else ()),
+            ],
             create_timeout=spec.ready_timeout_seconds,
         )
         head, serve = (

@@ -21,9 +21,9 @@ class StoresEndpoints:
     """What others may know of the stores.
 
     Attributes:
-        databases: by name; known once database and owner are there.
+        databases: by name, each with its owner.
         redis: the Redis-compatible store.
-        buckets: by name; known once they are there.
+        buckets: by name.
     """
 
     databases: dict[str, Database]
@@ -68,7 +68,7 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             admin = self._passwords("postgres-admin", manifests.PASSWORD)
             password = admin.ref(manifests.PASSWORD)
             store = manifests.postgres(spec.postgres.embedded, self._images.postgres, self._around, password)
-            address = self._embedded(manifests.POSTGRES, None, store, admin.secret)
+            address, _ = self._embedded(manifests.POSTGRES, None, store, admin.secret)
             server = Database(
                 endpoint=address, name=manifests.ADMIN, owner=manifests.ADMIN, password=password, tls="disable"
             )
@@ -84,16 +84,14 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             digest=digest(server.password, *passwords.values()),
         )
         made = self.child("databases", job, after=[owner.secret for owner in owners.values()])
-        address = Endpoint(
-            host=_after(made, server.endpoint.host), port=server.endpoint.port, url=_after(made, server.endpoint.url)
-        )
         return {
             database.name: Database(
-                endpoint=address,
+                endpoint=server.endpoint,
                 name=database.name,
                 owner=database.role,
                 password=passwords[database.role],
                 tls=server.tls,
+                after=(made,),
             )
             for database in spec.databases
         }
@@ -106,8 +104,8 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             return KeyValueStore(endpoint=address, password=reference, tls=external.tls)
         password = self._passwords("redis-auth", manifests.PASSWORD)
         store = manifests.redis(spec.redis.embedded, self._images.redis, self._around, password.ref(manifests.PASSWORD))
-        address = self._embedded(manifests.REDIS, "redis", store, password.secret)
-        return KeyValueStore(endpoint=address, password=password.ref(manifests.PASSWORD))
+        address, server = self._embedded(manifests.REDIS, "redis", store, password.secret)
+        return KeyValueStore(endpoint=address, password=password.ref(manifests.PASSWORD), after=(server,))
 
     def _buckets(self, spec: StoresSpec) -> dict[str, Bucket]:
         external = spec.object_store.external
@@ -120,17 +118,21 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             server = manifests.object_store(
                 spec.object_store.embedded, self._images.object_store, self._around, access_key
             )
-            url = self._embedded(manifests.OBJECT_STORE, "http", server, made.secret).url
+            address, _ = self._embedded(manifests.OBJECT_STORE, "http", server, made.secret)
             secret_key = made.ref(manifests.SECRET_KEY)
-            store = Bucket(url=url, region=manifests.REGION, name="", access_key=access_key, secret_key=secret_key)
+            store = Bucket(
+                url=address.url, region=manifests.REGION, name="", access_key=access_key, secret_key=secret_key
+            )
         job = self.child("buckets", manifests.buckets_job(spec.buckets, self._images.store_client, self._around, store))
-        return {bucket.name: replace(store, name=bucket.name, url=_after(job, store.url)) for bucket in spec.buckets}
+        return {bucket.name: replace(store, name=bucket.name, after=(job,)) for bucket in spec.buckets}
 
-    def _embedded(self, name: str, scheme: str | None, store: Manifest, secret: KubernetesObject) -> Endpoint:
-        """Declare an embedded store and its Service; its address is known once it is ready."""
+    def _embedded(
+        self, name: str, scheme: str | None, store: Manifest, secret: KubernetesObject
+    ) -> tuple[Endpoint, KubernetesObject]:
+        """Declare an embedded store and its Service, which comes after it; returns the address and the store."""
         server = self.child(name, store, after=[secret])
         service = self.child(f"{name}-service", manifests.service(self._around.namespace, name), after=[server])
-        return endpoint(scheme, service, self._around.namespace, manifests.PORTS[name][0])
+        return endpoint(scheme, service, self._around.namespace, manifests.PORTS[name][0]), server
 
     def _passwords(self, name: str, *keys: str) -> GeneratedSecret:
         roles = {key: f"{name}-{key}" for key in keys}
@@ -141,8 +143,3 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
 
 def _address(scheme: str | None, host: str, port: int) -> Endpoint:
     return Endpoint(host=host, port=port, url=f"{scheme}://{host}:{port}" if scheme else f"{host}:{port}")
-
-
-def _after(made: KubernetesObject, value: pulumi.Input[str]) -> pulumi.Output[str]:
-    """A value that whoever reads it has only once an object is there."""
-    return pulumi.Output.all(made.named(), value).apply(lambda known: str(known[1]))

@@ -48,6 +48,12 @@ def newest_replica_set(stack: Stack, deployment: str) -> dict[str, Any]:
     return max(listed, key=lambda each: int(each["metadata"]["annotations"]["deployment.kubernetes.io/revision"]))
 
 
+def identities(stack: Stack) -> dict[str, str]:
+    """What must never be removed and made again, by name."""
+    listed = stack.get("deployments,statefulsets,services,pvc,rayclusters.ray.io")["items"]
+    return {f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["uid"] for each in listed}
+
+
 def templates(stack: Stack) -> dict[str, Any]:
     """The pod template of every workload, by name."""
     listed = stack.get("deployments,statefulsets")["items"]
@@ -70,11 +76,13 @@ def test_the_first_installation_is_the_same_graph_as_an_upgrade(dev: Stack) -> N
 
 def test_another_release_is_dumped_for_migrated_to_and_then_rolled_out(dev: Stack) -> None:
     jobs = {name: dev.get("job", name)["metadata"]["uid"] for name in ("mlflow-backup", "mlflow-migrate", "databases")}
+    before = identities(dev)
     done = dev.with_config(images={"mlflow": "ml-platform/mlflow:3.18.0"}).up()
     assert done.code == 0, done.text
     in_order(dev)
     image = newest_replica_set(dev, "mlflow")["spec"]["template"]["spec"]["containers"][0]["image"]
     assert image == "ml-platform/mlflow:3.18.0"
+    assert identities(dev) == before
     again = {name: dev.get("job", name)["metadata"]["uid"] for name in jobs}
     assert {name for name in jobs if jobs[name] != again[name]} == {"mlflow-backup", "mlflow-migrate"}
 
@@ -90,7 +98,7 @@ def test_a_change_that_is_no_release_migrates_nothing(dev: Stack) -> None:
 def test_a_rotation_reaches_every_reader_and_nothing_else(dev: Stack) -> None:
     back = dev.up()
     assert back.code == 0, back.text
-    before, claims = templates(dev), {each["metadata"]["uid"] for each in dev.get("pvc")["items"]}
+    before, kept = templates(dev), identities(dev)
     secrets = {each["metadata"]["name"]: each for each in dev.get("secrets")["items"]}
     pods = {each["metadata"]["uid"] for each in dev.get("pods", "--selector", "ray.io/cluster=ray-cluster")["items"]}
     done = dev.with_config(secrets={"generation": 2}).up()
@@ -108,11 +116,11 @@ def test_a_rotation_reaches_every_reader_and_nothing_else(dev: Stack) -> None:
         "mlflow-auth",
         "ray-auth-token",
     }
-    # A Secret keeps its identity, a disk its data; Ray's pods are others.
+    assert identities(dev) == kept
+    # A Secret keeps its identity too; Ray's pods are others.
     assert {secrets[name]["metadata"]["uid"] for name in changed} == {
         rotated[name]["metadata"]["uid"] for name in changed
     }
-    assert claims == {each["metadata"]["uid"] for each in dev.get("pvc")["items"]}
     later = {each["metadata"]["uid"] for each in dev.get("pods", "--selector", "ray.io/cluster=ray-cluster")["items"]}
     assert not pods & later
     again = dev.with_config(secrets={"generation": 2}).up("--expect-no-changes")

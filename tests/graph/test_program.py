@@ -187,6 +187,17 @@ def test_a_release_of_mlflow_serves_after_dump_and_migration(recording: Recordin
     assert made <= after(recording, named(recording, "mlflow-backup"))
 
 
+def test_nothing_has_a_value_of_what_is_made_anew_with_its_name(recording: Recording) -> None:
+    """Pulumi removes a Job before it makes it anew, and with it whatever has a value of it: a server that serves."""
+    jobs = {job.urn for job in recording.of_type("Job")}
+    assert len(jobs) >= 4
+    (namespace,) = recording.of_type("Namespace")
+    assert namespace.urn in named(recording, "mlflow-migration").property_dependencies["metadata"]
+    for resource in recording.kubernetes:
+        for key, urns in resource.property_dependencies.items():
+            assert not jobs & set(urns), (resource.urn, key)
+
+
 def test_features_are_served_after_the_repository_was_applied(recording: Recording) -> None:
     for server in ("feast-server", "feast-registry"):
         assert named(recording, "feast-apply").urn in after(recording, named(recording, server))

@@ -28,6 +28,7 @@ class Registration:
     custom: bool
     provider: str
     dependencies: list[str]
+    property_dependencies: dict[str, list[str]]
     protect: bool
     aliases: list[str]
     ignore_changes: list[str]
@@ -90,6 +91,9 @@ class _Monitor(mocks.MockMonitor):
                 custom=request.custom,
                 provider=request.provider,
                 dependencies=list(request.dependencies),
+                property_dependencies={
+                    key: list(depends.urns) for key, depends in request.propertyDependencies.items()
+                },
                 protect=request.protect,
                 aliases=list(request.aliasURNs),
                 ignore_changes=list(request.ignoreChanges),
