@@ -13,6 +13,7 @@ from sandbox.cluster import CONTEXT, Cluster
 from sandbox.tools import Toolbox
 from sandbox.workspace import Workspace
 from tests.support.engine import eventually
+from tests.support.machine import processes_of
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +22,6 @@ def own(toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert cluster.up()
     yield cluster
     cluster.down()
-
-
-def processes_of(directory: Path) -> set[int]:
-    """Every process that was started for a directory, whatever its parent is now."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            told = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if str(directory).encode() in told and int(process.name) != os.getpid():
-            found.add(int(process.name))
-    return found
 
 
 def test_the_nodes_are_those_of_the_shape(own: Cluster) -> None:
@@ -52,8 +40,8 @@ def test_starting_it_again_does_nothing(own: Cluster) -> None:
 def test_nothing_listens_beyond_this_machine(own: Cluster) -> None:
     inodes = {
         link.readlink().name.removeprefix("socket:[").removesuffix("]")
-        for pid in processes_of(own.directory)
-        for link in Path(f"/proc/{pid}/fd").iterdir()
+        for process in processes_of(own.directory)
+        for link in Path("/proc", process.split()[0], "fd").iterdir()
         if link.is_symlink() and str(link.readlink()).startswith("socket:")
     }
     listening = []

@@ -20,6 +20,7 @@ import pytest
 
 from components.settings import Images
 from sandbox import containerfile, images, layers
+from sandbox.__main__ import LOADED
 from sandbox.images import ImageError
 from sandbox.sources import Tool
 from sandbox.tools import Toolbox
@@ -105,14 +106,22 @@ def test_every_folder_is_an_image_that_can_be_followed() -> None:
 
 
 def test_images_are_built_under_the_names_that_the_program_uses() -> None:
-    assert images.REFERENCES["ray"] == Images().ray
-    assert images.REFERENCES["kuberay-operator"] == Images().kuberay_operator
+    used = Images().model_dump(exclude={"registry", "require_digests", "ray_gpu"})
+    assert {images.REFERENCES[role.replace("_", "-")] for role in used} == set(used.values())
+    assert set(LOADED) == {role.replace("_", "-") for role in used}
 
 
-def test_the_packages_are_of_the_release_in_the_name() -> None:
-    release = images.REFERENCES["ray"].partition(":")[2]
-    assert f"ray[default,serve]=={release}\n" in (images.FOLDER / "ray" / "requirements.in").read_text()
-    assert f"\nray=={release} " in (images.FOLDER / "ray" / "requirements.txt").read_text()
+@pytest.mark.parametrize("name", ["ray", "mlflow", "mlflow-previous", "feast", "moto"])
+def test_the_packages_are_of_the_release_in_the_name(name: str) -> None:
+    release, package = images.REFERENCES[name].partition(":")[2], name.partition("-")[0]
+    wanted = (images.FOLDER / name / "requirements.in").read_text()
+    assert re.search(rf"^{package}(\[[a-z0-9,]+\])?=={re.escape(release)}$", wanted, re.MULTILINE)
+    assert f"\n{package}=={release} " in "\n" + (images.FOLDER / name / "requirements.txt").read_text()
+
+
+def test_clients_on_ray_are_of_the_servers_release() -> None:
+    release = images.REFERENCES["mlflow"].partition(":")[2]
+    assert f"\nmlflow-skinny=={release} " in (images.FOLDER / "ray" / "requirements.txt").read_text()
 
 
 def test_every_package_is_pinned_by_a_hash() -> None:
