@@ -1,17 +1,14 @@
 """`make up` and `make down` with real pods, on a clean checkout: what a person gets, and that nothing is left of it."""
 
-import os
 import re
-import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.checkout import copy, left_over, make
 from tests.support.engine import Outcome, eventually
-from tests.support.machine import left, machine_state, processes_of
+from tests.support.machine import kill, left, machine_state, processes_of
 from tests.support.web import ask
 
 
@@ -24,15 +21,12 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
 
 def address(done: Outcome) -> str:
     assert done.code == 0, done.text
-    found = re.search(r"(http://127\.0\.0\.1:\d+) +# ray-head", done.text)
-    assert found, done.text
-    return found[1]
-
-
-def kill(lines: set[str]) -> None:
-    for line in lines:
-        with suppress(ProcessLookupError):
-            os.kill(int(line.split()[0]), signal.SIGKILL)
+    found: list[tuple[str, str]] = re.findall(r"(http://127\.0\.0\.1:\d+) +# (\S+)", done.text)
+    names = {name: url for url, name in found}
+    assert set(names) == {"ray-head", "mlflow", "feast-server"}, done.text
+    assert eventually(lambda: ask(f"{names['mlflow']}/health")[0] == 200)
+    assert eventually(lambda: ask(f"{names['feast-server']}/health")[0] == 200)
+    return names["ray-head"]
 
 
 @pytest.mark.usefixtures("real_toolbox")

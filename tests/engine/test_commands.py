@@ -1,16 +1,15 @@
 """The commands behind `make`, on a clean checkout of its own."""
 
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox.tools import install
-from tests.engine.test_cluster import processes_of
 from tests.support.checkout import copy, left_over, make
 from tests.support.engine import Outcome, run
+from tests.support.machine import kill, processes_of
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +39,7 @@ def test_up_deploys_again_changes_nothing_survives_a_crash_and_down_leaves_nothi
     assert status.code == 0, status.text
     assert status.text.count("running") >= 7
     assert make(checkout, "preview", env=home).code == 0
-    for pid in processes_of(checkout):
-        os.kill(pid, signal.SIGKILL)
+    kill(processes_of(checkout))
     assert make(checkout, "status", env=home).code != 0
     recovered = make(checkout, "up", env=home)
     assert recovered.code == 0, recovered.text

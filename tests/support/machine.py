@@ -1,6 +1,7 @@
 """What a sandbox could leave on this machine: processes, namespaces, mounts, links, routes, rules, files, settings."""
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -82,3 +83,10 @@ def processes_of(directory: Path) -> set[str]:
             if str(directory).encode() in told and int(process.name) != os.getpid():
                 found.add(f"{process.name} {(process / 'comm').read_text().strip()}")
     return found
+
+
+def kill(processes: set[str]) -> None:
+    """Kill what `processes_of` has found, without a word; what has ended meanwhile is fine."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(int(process.split()[0]), signal.SIGKILL)
