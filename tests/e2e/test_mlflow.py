@@ -8,29 +8,12 @@ import urllib.parse
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.clients import ended, python, s3, sql, start
+from tests.support.clients import s3, sql
 from tests.support.engine import Stack, changed, eventually
-from tests.support.mlflow import Server, logged, tracking
+from tests.support.mlflow import Server, logged, tracking, under_load
 from tests.support.web import ask, picture
 
 PREVIOUS = "ml-platform/mlflow:3.16.1"
-
-LOAD = """
-import base64, json, os, time, urllib.request
-login = base64.b64encode(f"platform:{os.environ['PASSWORD']}".encode()).decode()
-url = "http://mlflow:5000/api/2.0/mlflow/experiments/get?experiment_id=0"
-failed, answered = [], 0
-while not os.path.exists("/tmp/stop"):
-    request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"})
-    try:
-        urllib.request.urlopen(request, timeout=30).read()
-        answered += 1
-    except Exception as error:
-        failed.append(repr(error))
-    time.sleep(0.1)
-print(json.dumps({"answered": answered, "failed": failed}))
-"""
-"""Asks without a pause, each time over a connection of its own, until it is told to stop."""
 
 
 def pods(stack: Stack) -> list[str]:
@@ -143,16 +126,13 @@ def test_two_replicas_share_sessions_and_a_rollout_under_load_loses_no_request(d
         first, second = pods(two)
         with tracking(two, f"pod/{first}") as one, tracking(two, f"pod/{second}") as other:
             assert signs_up(one.url, other.url, one) == 200
-        load = start(two, python(LOAD), PASSWORD=("mlflow-auth", "platform"))
-        two.kubectl("wait", "--for=condition=Ready", f"pod/{load}", "--timeout=60s")
-        before = set(pods(two))
-        rolled = two.with_config(mlflow={"defaultPermission": "EDIT"}).up()
-        assert rolled.code == 0, rolled.text
-        assert eventually(lambda: len(pods(two)) == 2 and not before & set(pods(two)), seconds=60)
-        two.kubectl("exec", load, "--", "touch", "/tmp/stop")  # noqa: S108 in the pod
-        found = json.loads(ended(two, load))
-        assert found["failed"] == []
-        assert found["answered"] > 50
+        with under_load(two) as load:
+            before = set(pods(two))
+            rolled = two.with_config(mlflow={"defaultPermission": "EDIT"}).up()
+            assert rolled.code == 0, rolled.text
+            assert eventually(lambda: len(pods(two)) == 2 and not before & set(pods(two)), seconds=60)
+        assert load.failed == []
+        assert load.answered > 50
 
 
 @pytest.mark.timeout(900)

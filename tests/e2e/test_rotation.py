@@ -8,7 +8,7 @@ import pytest
 from tests.support.clients import ask as in_pod
 from tests.support.clients import s3
 from tests.support.engine import Stack, changed, eventually
-from tests.support.mlflow import Server, logged, tracking
+from tests.support.mlflow import Server, logged, tracking, under_load
 from tests.support.ray import Dashboard, dashboard
 
 SECRETS = {
@@ -55,7 +55,7 @@ def redis(stack: Stack, password: str) -> str:
 def test_a_rotation_reaches_everything_and_the_old_passwords_are_refused(dev: Stack) -> None:
     before = Passwords.of(dev)
     kept = logged(dev)
-    with changed(dev, secrets={"generation": 2}) as rotated:
+    with under_load(dev) as load, changed(dev, secrets={"generation": 2}) as rotated:
         after = Passwords.of(rotated)
         assert {name for name in SECRETS if before.values[name] == after.values[name]} == set()
 
@@ -79,6 +79,9 @@ def test_a_rotation_reaches_everything_and_the_old_passwords_are_refused(dev: St
         with tracking(rotated) as server:
             assert server.run(kept)["data"]["metrics"][0]["value"] == 0.25
         assert eventually(lambda: "True" in ready(rotated, "feast-server"), seconds=60)
+    # The client went on with the password that it had started with.
+    assert load.answered > 50
+    assert "401" in load.failed[-1]
 
 
 def ready(stack: Stack, deployment: str) -> str:
