@@ -65,6 +65,8 @@ def server_config(spec: FeastSpec, database: Database, redis: KeyValueStore) -> 
         "  registry_type: sql",
         f"  path: postgresql+psycopg:///{database.name}",
         f"  cache_ttl_seconds: {spec.online.registry_ttl_seconds}",
+        # Without it, a PostgreSQL that was away shows as an error of each connection that was open before.
+        "  sqlalchemy_config_kwargs: {echo: false, pool_pre_ping: true}",
         "offline_store:",
         "  type: postgres",
         "  host: ${PGHOST}",
@@ -268,7 +270,7 @@ def registry(spec: FeastSpec, image: str, around: Around, env: list[Manifest], d
         env,
         args=["serve_registry", f"--port={REGISTRY_PORT}"],
         ports=[{"name": "grpc", "containerPort": REGISTRY_PORT}],
-        **_grpc_probes(REGISTRY_PORT),
+        **_grpc_probes(REGISTRY_PORT, asks=spec.authorization == "none"),
     )
     return objects.deployment(
         "feast",
@@ -333,9 +335,9 @@ def _port(name: str) -> Manifest:
     return {"name": name, "containerPort": PORTS[name][0]}
 
 
-def _grpc_probes(port: int) -> Manifest:
-    """By the health service of gRPC, which both of Feast's servers have."""
-    probe = {"grpc": {"port": port}, "periodSeconds": 10}
+def _grpc_probes(port: int, *, asks: bool = True) -> Manifest:
+    """By the health service of gRPC, which both of Feast's servers have; where it wants a token, by the open port."""
+    probe: Manifest = {"grpc" if asks else "tcpSocket": {"port": port}, "periodSeconds": 10}
     return {
         "startupProbe": {**probe, "periodSeconds": 5, "failureThreshold": 48},
         "readinessProbe": probe,

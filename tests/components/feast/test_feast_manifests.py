@@ -59,6 +59,7 @@ def test_feast_finds_its_stores_and_passwords(tmp_path: Path) -> None:
     assert config.project == "commodities"
     assert config.registry.registry_type == "sql"
     assert config.registry.path == "postgresql+psycopg:///feast"
+    assert config.registry.sqlalchemy_config_kwargs["pool_pre_ping"] is True
     offline = config.offline_store
     assert (offline.host, offline.port, offline.database, offline.user) == ("db", 5433, "feast", "feast")
     assert offline.password == "secret-of-PGPASSWORD"
@@ -107,6 +108,13 @@ def test_who_checks_tokens_may_ask_the_api_server_and_nobody_else(name: str) -> 
     assert pod(WORKLOADS[name])["automountServiceAccountToken"] is True
     assert pod(WORKLOADS["server with grpc"])["automountServiceAccountToken"] is False
     assert pod(WORKLOADS["apply"])["automountServiceAccountToken"] is False
+
+
+def test_no_probe_needs_a_token() -> None:
+    asked = manifests.registry(OPEN, "feast:1", AROUND, ENV, "digest")
+    for manifest, kind in ((asked, "grpc"), (WORKLOADS["registry"], "tcpSocket")):
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert kind in container(manifest)[probe]
 
 
 def test_a_token_review_is_all_that_it_may_ask_cluster_wide() -> None:
