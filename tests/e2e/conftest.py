@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,17 +17,33 @@ from sandbox.workspace import Workspace
 from tests.support import engine
 from tests.support.engine import Stack, deployed
 
+_BEGAN = time.monotonic()
+_LAST = {"test_rotation": 3, "test_stores_external": 4}
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Everything here is of the e2e tier, which is left out unless it is asked for."""
     own = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in own:
         item.add_marker(pytest.mark.e2e)
-    # What shares a stack comes last: two at once do not fit into two cores.
-    items.sort(key=lambda item: item in own and "dev" in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: _turn(item) if item in own else 0)
     if own and not (os.environ.get("E2E") or "e2e" in config.option.markexpr):
         config.hook.pytest_deselected(items=own)
         items[:] = [item for item in items if item not in own]
+
+
+def _turn(item: pytest.Item) -> int:
+    """What shares a stack comes late: two at once do not fit into two cores. Last come those that leave it changed."""
+    if "dev" not in getattr(item, "fixturenames", ()):
+        return 1
+    return _LAST.get(item.path.stem, 2)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What would begin after the time that it was given is left out, and says so."""
+    given = float(os.environ.get("E2E_SECONDS", "inf"))
+    if Path(__file__).parent in item.path.parents and time.monotonic() - _BEGAN > given:
+        pytest.skip(f"left out: more than {given / 60:.0f} minutes have gone; `make e2e` runs all")
 
 
 @pytest.fixture(scope="session")

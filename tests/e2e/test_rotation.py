@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.clients import ask as in_pod
 from tests.support.clients import s3
-from tests.support.engine import Stack, changed, eventually
+from tests.support.engine import Stack, eventually
 from tests.support.mlflow import Server, logged, tracking, under_load
 from tests.support.ray import Dashboard, dashboard
 
@@ -55,7 +55,10 @@ def redis(stack: Stack, password: str) -> str:
 def test_a_rotation_reaches_everything_and_the_old_passwords_are_refused(dev: Stack) -> None:
     before = Passwords.of(dev)
     kept = logged(dev)
-    with under_load(dev) as load, changed(dev, secrets={"generation": 2}) as rotated:
+    rotated = dev.with_config(secrets={"generation": 2})
+    with under_load(dev) as load:
+        done = rotated.up()
+        assert done.code == 0, done.text
         after = Passwords.of(rotated)
         assert {name for name in SECRETS if before.values[name] == after.values[name]} == set()
 

@@ -2,12 +2,11 @@
 
 import base64
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.clients import s3
-from tests.support.engine import Stack, changed, eventually
+from tests.support.engine import Stack, eventually
 from tests.support.mlflow import logged, tracking
 
 URL = "http://moto:5555"
@@ -15,8 +14,8 @@ KEYS = "moto-keys"
 
 
 @pytest.fixture
-def outside(dev: Stack) -> Iterator[Stack]:
-    """The platform on moto's server."""
+def outside(dev: Stack) -> Stack:
+    """The platform on moto's server; whatever changes it next brings it back."""
     labels = {"app": "moto"}
     strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
     server = {
@@ -38,8 +37,10 @@ def outside(dev: Stack) -> Iterator[Stack]:
     dev.workspace.cluster.kubectl("--namespace", dev.namespace, "create", "-f", "-", stdin=json.dumps(listed))
     dev.kubectl("wait", "--for=condition=Ready", "pod/moto", "--timeout=60s")
     assert eventually(lambda: s3(dev, "s3.list_buckets()['Buckets']", url=URL, keys=KEYS) == "[]", seconds=60)
-    with changed(dev, stores={"objectStore": {"external": {"url": URL, "secret": KEYS}}}) as stack:
-        yield stack
+    stack = dev.with_config(stores={"objectStore": {"external": {"url": URL, "secret": KEYS}}})
+    done = stack.up()
+    assert done.code == 0, done.text
+    return stack
 
 
 @pytest.mark.timeout(900)
