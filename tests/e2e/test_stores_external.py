@@ -23,9 +23,10 @@ def outside(dev: Stack) -> Stack:
         "image": "ml-platform/moto:5.2.5",
         "securityContext": {**strict, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
     }
+    pod = {"containers": [server], "enableServiceLinks": False}  # moto reads MOTO_PORT
     keys = {"access-key": "AKIAOUTSIDE", "secret-key": "outside"}
     objects = [
-        {"kind": "Pod", "metadata": {"name": "moto", "labels": labels}, "spec": {"containers": [server]}},
+        {"kind": "Pod", "metadata": {"name": "moto", "labels": labels}, "spec": pod},
         {"kind": "Service", "metadata": {"name": "moto"}, "spec": {"selector": labels, "ports": [{"port": 5555}]}},
         {
             "kind": "Secret",
