@@ -79,8 +79,12 @@ def up(stack: str) -> int:
         print('  eval "$(make env)"                                    # kubectl and pulumi of the sandbox')
         print("  kubectl get rayclusters,pods -A -o wide               # the cluster and where its workers are")
         print(f"  pulumi stack output --stack {stack} --json                  # what other teams build on")
-        for name, address in _addresses(workspace, stack).items():
-            print(f"  {address:<53} # {name}")
+        if workspace.cluster.real:  # simulated pods answer nobody
+            outputs = workspace.outputs(stack)
+            for name, address in _addresses(workspace.cluster, outputs).items():
+                print(f"  {address:<53} # {name}")
+            for name, command in _passwords(outputs).items():
+                print(f"  {command}  # {name}")
         print("  make status                                           # health, memory, logs")
         print("  make down                                             # remove all of it")
     return code
@@ -131,18 +135,28 @@ def _real() -> bool:
     return not reason
 
 
-def _addresses(workspace: Workspace, stack: str) -> dict[str, str]:
-    """What a person can open: only real pods answer."""
-    if not workspace.cluster.real:
-        return {}
-    outputs = workspace.outputs(stack)
+def _addresses(cluster: Cluster, outputs: dict[str, Any]) -> dict[str, str]:
+    """What a person can open, by the name of its Service."""
     addresses = {
         "ray-head": outputs["ray"]["dashboard"],
         "mlflow": outputs["mlflow"]["tracking"],
         "feast-server": outputs["feast"]["online"],
     }
     ports = {service: int(address["port"]) for service, address in addresses.items()}
-    return open_addresses(workspace.cluster, str(outputs["tenancy"]["namespace"]), ports)
+    return open_addresses(cluster, str(outputs["tenancy"]["namespace"]), ports)
+
+
+def _passwords(outputs: dict[str, Any]) -> dict[str, str]:
+    """The commands that print what a person is asked for there."""
+    references = {"token of ray-head": outputs["ray"]["token"]}
+    if admin := outputs["mlflow"]["admin"]:
+        references[f"password of mlflow's {admin['user']}"] = admin["password"]
+    get = f"kubectl -n {outputs['tenancy']['namespace']} get secret"
+    return {
+        name: f"{get} {secret['name']} -o jsonpath='{{.data.{secret['key']}}}' | base64 -d"
+        for name, secret in references.items()
+        if secret
+    }
 
 
 def down(stack: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import copy, left_over, make
-from tests.support.engine import Outcome, eventually
+from tests.support.engine import Outcome, eventually, run
 from tests.support.machine import kill, left, machine_state, processes_of
 from tests.support.web import ask
 
@@ -29,6 +29,13 @@ def address(done: Outcome) -> str:
     return names["ray-head"]
 
 
+def password(checkout: Path, done: Outcome, name: str) -> str:
+    """What the command prints that `make up` shows for a name."""
+    found = re.search(rf"^ +(kubectl .*)  # {re.escape(name)}$", done.text, re.MULTILINE)
+    assert found, done.text
+    return run("bash", "-c", f'eval "$(make --silent env)"; {found[1]}', cwd=checkout).text.strip()
+
+
 @pytest.mark.usefixtures("real_toolbox")
 @pytest.mark.timeout(900)
 def test_up_again_and_down_twice_once_after_a_crash_leave_nothing(checkout: Path) -> None:
@@ -38,6 +45,9 @@ def test_up_again_and_down_twice_once_after_a_crash_leave_nothing(checkout: Path
     dashboard = address(first)
     assert ask(f"{dashboard}/api/version") == (401, "Unauthorized: Missing authentication token")
     assert machine_state() != before
+    token = password(checkout, first, "token of ray-head")
+    assert ask(f"{dashboard}/api/version", headers={"Authorization": f"Bearer {token}"})[0] == 200
+    assert len(password(checkout, first, "password of mlflow's admin")) == 32
 
     again = make(checkout, "up")
     assert address(again) == dashboard
