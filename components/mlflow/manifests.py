@@ -179,6 +179,10 @@ def deployment(
         {"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": hosts},
         *_store_env(spec, database, bucket),
     ]
+    if spec.hosts:
+        # A browser names its page's origin with whatever it changes; only those on localhost are allowed by default.
+        origins = ",".join(f"https://{host}" for host in spec.hosts)
+        env.append({"name": "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "value": origins})
     mounts: list[Manifest] = [TMP, {"name": "metrics", "mountPath": _METRICS}]
     volumes = scratch(tmp="1Gi", metrics="64Mi")
     annotations = {SECRETS_HASH: digest}

@@ -56,7 +56,7 @@ class MLflowSpec(Scale):
     backup_bucket: DnsLabel = "backups"
     """Which of `stores.buckets` gets a dump of the databases before every migration."""
     hosts: tuple[Host, ...] = ()
-    """Further names that it is reached by, such as that of a gateway; a Host header of another name is refused."""
+    """Further names that it is reached by over HTTPS, such as a gateway's; a Host header of another name is refused."""
     client_namespaces: tuple[DnsLabel, ...] = ()
     """Namespaces, of other teams, that get the ConfigMap `mlflow-client`; they exist already."""
     garbage_collection: GarbageCollection | None = GarbageCollection()

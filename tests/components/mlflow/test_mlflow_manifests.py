@@ -79,6 +79,13 @@ def test_other_names_are_refused(header: str) -> None:
     assert not answered(manifests.allowed_hosts("ml", ()), header)
 
 
+def test_the_ui_may_change_things_from_the_hosts_that_it_is_served_at() -> None:
+    hosts = ("mlflow.example", "mlflow.local")
+    found = environment(server(MLflowSpec(hosts=hosts)))
+    assert found["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://mlflow.example,https://mlflow.local"
+    assert "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS" not in environment(WORKLOADS["server"])
+
+
 def test_artifacts_go_through_the_server_only() -> None:
     args = container(WORKLOADS["server"])["args"]
     assert "--artifacts-destination=s3://mlflow-artifacts" in args
