@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -79,6 +79,16 @@ def dev(real_base: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Itera
     stack = engine.stack(real_base, tmp_path_factory.mktemp("dev") / "workspace", "dev", "platform")
     with deployed(stack):
         yield stack
+
+
+@pytest.fixture
+def new_stack(real_base: Workspace, tmp_path: Path) -> Callable[[str], Stack]:
+    """Makes stacks of dev, each in a namespace of its own; only one at a time fits."""
+
+    def make(namespace: str) -> Stack:
+        return engine.stack(real_base, tmp_path / "workspace", "dev", namespace)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,36 +12,38 @@ from tests.support.engine import Outcome, Stack
 READY = 40
 """Seconds that the cluster is given."""
 
+BESIDE = 90
+"""Seconds for what comes before the cluster, and for what is under way beside it when it fails."""
+
 NOTHING_THERE = "registry.invalid/ray:2.60.0"
 WITHOUT_RAY = "ml-platform/base:bookworm"
 
 
+@pytest.fixture
+def stack(new_stack: Callable[[str], Stack], request: pytest.FixtureRequest) -> Iterator[Stack]:
+    made = new_stack(f"cannot-{request.node.name.split('_')[1]}").with_config(ray={"readyTimeoutSeconds": READY})
+    yield made
+    gone = made.destroy()
+    assert gone.code == 0, gone.text
+
+
 def refused(stack: Stack, **config: Any) -> Outcome:
     """What an `up` without policies tells that must fail in time; with them, much of it is refused at preview."""
-    ray = {"readyTimeoutSeconds": READY, **config.pop("ray", {})}
     began = time.monotonic()
-    done = stack.with_config(ray=ray, **config).pulumi("up", "--yes", "--skip-preview")
+    done = stack.with_config(**config).pulumi("up", "--yes", "--skip-preview")
     assert done.code != 0, done.text
-    assert time.monotonic() - began < READY + 60
+    assert time.monotonic() - began < READY + BESIDE
     assert "ray-cluster in namespace" in done.text
     assert "Traceback" not in done.text
     return done
-
-
-@pytest.fixture(scope="module", autouse=True)
-def mended(dev: Stack) -> Iterator[None]:
-    """The next `up` mends what failed ones have left."""
-    yield
-    done = dev.up()
-    assert done.code == 0, done.text
 
 
 def lines(done: Outcome, word: str) -> list[str]:
     return [line for line in done.text.splitlines() if word in line]
 
 
-def test_missing_image_is_named_with_its_pod(dev: Stack) -> None:
-    done = refused(dev, images={"ray": NOTHING_THERE})
+def test_missing_image_is_named_with_its_pod(stack: Stack) -> None:
+    done = refused(stack, images={"ray": NOTHING_THERE})
     told = lines(done, "pod ray-cluster-head-")
     assert told, done.text
     assert "container ray-head" in told[0]
@@ -49,17 +51,16 @@ def test_missing_image_is_named_with_its_pod(dev: Stack) -> None:
     assert NOTHING_THERE in told[0]
 
 
-def test_quota_that_is_too_small_is_named_with_what_it_lacks(dev: Stack) -> None:
-    quota = {**dev.config["ml-platform:tenancy"]["quota"], "requestsMemory": "1Gi"}
-    head = {**dev.config["ml-platform:ray"]["head"], "sharedMemory": "640Mi"}  # so that there are new pods to refuse
-    done = refused(dev, tenancy={"quota": quota}, ray={"head": head})
+def test_quota_that_is_too_small_is_named_with_what_it_lacks(stack: Stack) -> None:
+    quota = {**stack.config["ml-platform:tenancy"]["quota"], "requestsMemory": "1Gi"}
+    done = refused(stack, tenancy={"quota": quota})
     told = lines(done, "exceeded quota: data-platform-quota")
     assert told, done.text
     assert "requests.memory" in told[0]
 
 
-def test_command_that_exits_is_named_with_its_code_and_last_words(dev: Stack) -> None:
-    done = refused(dev, images={"ray": WITHOUT_RAY})
+def test_command_that_exits_is_named_with_its_code_and_last_words(stack: Stack) -> None:
+    done = refused(stack, images={"ray": WITHOUT_RAY})
     told = lines(done, "ray: command not found")
     assert told, done.text
     # The operator may have removed the pod by then; what it said about it is told too.

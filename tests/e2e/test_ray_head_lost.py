@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import Stack, changed, eventually
-from tests.support.ray import dashboard
+from tests.support.engine import Stack, changed
+from tests.support.ray import dashboard, head, replaced
 
 REMEMBER = Path(__file__).with_name("jobs") / "remember.py"
 
@@ -14,17 +14,12 @@ REMEMBER = Path(__file__).with_name("jobs") / "remember.py"
 @pytest.fixture(scope="module")
 def tolerant(dev: Stack) -> Iterator[Stack]:
     """The same stack, changed while it runs: its Redis is there already."""
+    first = head(dev)
     with changed(dev, ray={"gcsFaultTolerance": True}) as stack:
+        replaced(stack, first)
         yield stack
-
-
-def head(stack: Stack) -> str:
-    """The head that runs, or nothing."""
-    for pod in stack.get("pods", "--selector", "ray.io/node-type=head")["items"]:
-        ready = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}.get("Ready")
-        if ready == "True" and "deletionTimestamp" not in pod["metadata"]:
-            return str(pod["metadata"]["uid"])
-    return ""
+        second = head(stack)
+    replaced(dev, second)
 
 
 def lose_the_head(stack: Stack) -> None:
@@ -32,7 +27,7 @@ def lose_the_head(stack: Stack) -> None:
     before = head(stack)
     pod = stack.get("pods", "--selector", "ray.io/node-type=head")["items"][0]["metadata"]["name"]
     stack.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
-    assert eventually(lambda: head(stack) not in {"", before}, seconds=120)
+    replaced(stack, before)
 
 
 def count(stack: Stack) -> int:
@@ -56,7 +51,6 @@ def test_without_fault_tolerance_the_cluster_comes_back_and_has_forgotten(dev: S
 
 @pytest.mark.timeout(600)
 def test_with_fault_tolerance_it_comes_back_and_remembers_actors_and_jobs(tolerant: Stack) -> None:
-    assert eventually(lambda: head(tolerant) != "", seconds=120)
     assert [count(tolerant), count(tolerant)] == [1, 2]
     workers = {pod["metadata"]["uid"] for pod in tolerant.get("pods", "--selector", "ray.io/group=cpu")["items"]}
     lose_the_head(tolerant)

@@ -9,7 +9,7 @@ from tests.support.clients import ask as in_pod
 from tests.support.clients import s3
 from tests.support.engine import Stack, eventually
 from tests.support.mlflow import Server, logged, tracking, under_load
-from tests.support.ray import Dashboard, dashboard
+from tests.support.ray import Dashboard, dashboard, head, replaced
 
 SECRETS = {
     "database-mlflow": "password",
@@ -54,12 +54,13 @@ def redis(stack: Stack, password: str) -> str:
 @pytest.mark.timeout(900)
 def test_a_rotation_reaches_everything_and_the_old_passwords_are_refused(dev: Stack) -> None:
     before = Passwords.of(dev)
-    kept = logged(dev)
+    kept, ray = logged(dev), head(dev)
     rotated = dev.with_config(secrets={"generation": 2})
     with under_load(dev) as load:
         done = rotated.up()
         assert done.code == 0, done.text
         after = Passwords.of(rotated)
+        replaced(rotated, ray)
         assert {name for name in SECRETS if before.values[name] == after.values[name]} == set()
 
         roles = {"mlflow": "database-mlflow", "feast": "database-feast", "postgres": "postgres-admin"}

@@ -8,6 +8,7 @@ import pytest
 from tests.support.clients import s3
 from tests.support.engine import Stack, eventually
 from tests.support.mlflow import logged, tracking
+from tests.support.ray import head, replaced
 
 URL = "http://moto:5555"
 KEYS = "moto-keys"
@@ -38,9 +39,11 @@ def outside(dev: Stack) -> Stack:
     dev.workspace.cluster.kubectl("--namespace", dev.namespace, "create", "-f", "-", stdin=json.dumps(listed))
     dev.kubectl("wait", "--for=condition=Ready", "pod/moto", "--timeout=60s")
     assert eventually(lambda: s3(dev, "s3.list_buckets()['Buckets']", url=URL, keys=KEYS) == "[]", seconds=60)
+    ray = head(dev)
     stack = dev.with_config(stores={"objectStore": {"external": {"url": URL, "secret": KEYS}}})
     done = stack.up()
     assert done.code == 0, done.text
+    replaced(stack, ray)
     return stack
 
 

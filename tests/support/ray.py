@@ -61,3 +61,29 @@ def dashboard(stack: Stack, *, token: bool = True) -> Iterator[Dashboard]:
         found = Dashboard(url, base64.b64decode(secret).decode() if token else "")
         assert eventually(lambda: found.ask("/api/version")[0] in {200, 401}, seconds=60)
         yield found
+
+
+def head(stack: Stack) -> str:
+    """The uid of the head that runs, or nothing."""
+    pods = stack.get("pods", "--selector", "ray.io/node-type=head")["items"]
+    return next((str(pod["metadata"]["uid"]) for pod in pods if _stays(pod)), "")
+
+
+def replaced(stack: Stack, before: str) -> None:
+    """Wait until another head than `before` is ready, and workers with it: an update returns when the operator begins.
+
+    Raises:
+        AssertionError: it takes longer than five minutes.
+    """
+
+    def done() -> bool:
+        pods = stack.get("pods", "--selector", "ray.io/cluster=ray-cluster")["items"]
+        return head(stack) not in {"", before} and len(pods) >= 3 and all(_stays(pod) for pod in pods)
+
+    assert eventually(done, seconds=300)
+
+
+def _stays(pod: Any) -> bool:
+    """Whether a pod is ready and not on its way out."""
+    ready = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}.get("Ready")
+    return ready == "True" and "deletionTimestamp" not in pod["metadata"]
