@@ -93,7 +93,7 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         self,
         *,
         after: Sequence[pulumi.Resource] = (),
-        ignore_changes: Sequence[str] = (),
+        replace_on_changes: Sequence[str] = (),
         create_timeout: int | None = None,
         runs_pods: bool = False,
     ) -> pulumi.ResourceOptions:
@@ -102,7 +102,9 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         return pulumi.ResourceOptions(
             parent=self,
             depends_on=list(after),
-            ignore_changes=list(ignore_changes) or None,
+            replace_on_changes=list(replace_on_changes) or None,
+            # The new one has the name of the old one, which would be removed after it.
+            delete_before_replace=True if replace_on_changes else None,
             custom_timeouts=timeouts if create_timeout else None,
             hooks=pulumi.ResourceHookBinding(on_error=[self._on_error]) if runs_pods and self._on_error else None,
         )
@@ -113,13 +115,13 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         manifest: Mapping[str, Any],
         *,
         after: Sequence[pulumi.Resource] = (),
-        ignore_changes: Sequence[str] = (),
+        replace_on_changes: Sequence[str] = (),
         create_timeout: int | None = None,
     ) -> KubernetesObject:
         """Declare one Kubernetes object of this component; its logical name is `<component>-<role>`."""
         options = self.child_options(
             after=after,
-            ignore_changes=ignore_changes,
+            replace_on_changes=replace_on_changes,
             create_timeout=create_timeout,
             runs_pods=manifest["kind"] in objects.RUN_PODS,
         )

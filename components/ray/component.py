@@ -108,6 +108,9 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
                 *(redis.after if redis else ()),
                 *(bucket.after if bucket else ()),
             ],
+            # KubeRay 1.6 never lets a cluster go whose fault tolerance was switched off: its finalizer waits for a
+            # cleanup of Redis that only a cluster with it starts ("RayCluster is being deleted, just ignore").
+            replace_on_changes=["spec.gcsFaultToleranceOptions"],
             create_timeout=spec.ready_timeout_seconds,
         )
         head, serve = (
