@@ -33,7 +33,7 @@ def password(checkout: Path, done: Outcome, name: str) -> str:
     """What the command prints that `make up` shows for a name."""
     found = re.search(rf"^ +(kubectl .*)  # {re.escape(name)}$", done.text, re.MULTILINE)
     assert found, done.text
-    return run("bash", "-c", f'eval "$(make --silent env)"; {found[1]}', cwd=checkout).text.strip()
+    return run("bash", "-c", f'eval "$(make --silent env 2> /dev/null)"; {found[1]}', cwd=checkout).text.strip()
 
 
 @pytest.mark.usefixtures("real_toolbox")
