@@ -15,6 +15,8 @@ READY = 40
 BESIDE = 90
 """Seconds for what comes before the cluster, and for what is under way beside it when it fails."""
 
+pytestmark = pytest.mark.timeout(600)
+
 NOTHING_THERE = "registry.invalid/ray:2.60.0"
 WITHOUT_RAY = "ml-platform/base:bookworm"
 
@@ -52,11 +54,12 @@ def test_missing_image_is_named_with_its_pod(stack: Stack) -> None:
 
 
 def test_quota_that_is_too_small_is_named_with_what_it_lacks(stack: Stack) -> None:
-    quota = {**stack.config["ml-platform:tenancy"]["quota"], "requestsMemory": "1Gi"}
+    # What only Ray asks for: a quota without memory would stop everything before it.
+    quota = {**stack.config["ml-platform:tenancy"]["quota"], "gpus": 0}
     done = refused(stack, tenancy={"quota": quota})
     told = lines(done, "exceeded quota: data-platform-quota")
     assert told, done.text
-    assert "requests.memory" in told[0]
+    assert "requests.nvidia.com/gpu" in told[0]
 
 
 def test_command_that_exits_is_named_with_its_code_and_last_words(stack: Stack) -> None:
