@@ -54,12 +54,14 @@ def test_missing_image_is_named_with_its_pod(stack: Stack) -> None:
 
 
 def test_quota_that_is_too_small_is_named_with_what_it_lacks(stack: Stack) -> None:
-    # What only Ray asks for: a quota without memory would stop everything before it.
-    quota = {**stack.config["ml-platform:tenancy"]["quota"], "gpus": 0}
-    done = refused(stack, tenancy={"quota": quota})
+    # Only the head asks for more than there is: a quota that stops the stores is told of them, and not of Ray.
+    quota = {**stack.config["ml-platform:tenancy"]["quota"], "requestsMemory": "20Gi"}
+    size = {"cpu": 1, "memory": "100Gi"}
+    head = {**stack.config["ml-platform:ray"]["head"], "resources": {"requests": size, "limits": size}}
+    done = refused(stack, tenancy={"quota": quota}, ray={"head": head})
     told = lines(done, "exceeded quota: data-platform-quota")
     assert told, done.text
-    assert "requests.nvidia.com/gpu" in told[0]
+    assert "requests.memory" in told[0]
 
 
 def test_command_that_exits_is_named_with_its_code_and_last_words(stack: Stack) -> None:
