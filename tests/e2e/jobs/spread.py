@@ -1,4 +1,4 @@
-"""Two rounds of tasks that each take a whole CPU; prints the pods they ran on."""
+"""More tasks of a whole CPU than one worker ends before the autoscaler adds another; prints the pods they ran on."""
 
 import json
 import socket
@@ -9,9 +9,9 @@ import ray
 
 @ray.remote(num_cpus=1)
 def where() -> str:
-    time.sleep(3)
+    time.sleep(5)
     return socket.gethostname()
 
 
 ray.init(logging_level="error")
-print("PODS", json.dumps(sorted(set(ray.get([where.remote() for _ in range(4)])))))
+print("PODS", json.dumps(sorted(set(ray.get([where.remote() for _ in range(12)])))))
