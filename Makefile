@@ -35,7 +35,7 @@ crds: $(VENV)/.ready ## apply the pinned CRDs to the stack's cluster
 tools: $(VENV)/.ready ## obtain the pinned tools (about 25 minutes where they have to be built, once)
 	@$(PYTHON) -m sandbox tools
 
-images: $(VENV)/.ready ## build the images of real pods (about 3 minutes, once; needs root)
+images: $(VENV)/.ready ## build the images of real pods (about 5 minutes, once; needs root)
 	@$(PYTHON) -m sandbox images
 
 env: $(VENV)/.ready ## print shell commands: eval "$$(make env)"

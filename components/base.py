@@ -6,13 +6,14 @@ own options into children, and publishes its endpoints last.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from hashlib import sha256
 from typing import Any, ClassVar, Generic, TypeVar
 
 import pulumi
 import pulumi_random
 
 from components.kube import objects
+from components.kube.labels import fingerprint
+from components.kube.model import Scale
 from components.kube.wires import Endpoint, SecretRef
 
 EndpointsT = TypeVar("EndpointsT")
@@ -63,9 +64,11 @@ class GeneratedSecret:
 
 def digest(*references: SecretRef) -> pulumi.Output[str]:
     """One digest for all the secrets that a pod reads; it changes when one of them does."""
-    return pulumi.Output.all(*(reference.digest for reference in references)).apply(
-        lambda known: sha256("\n".join(known).encode()).hexdigest()[:16]
-    )
+    return _fingerprint(*(reference.digest for reference in references))
+
+
+def _fingerprint(*texts: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.all(*texts).apply(lambda known: fingerprint("\n".join(known)))
 
 
 class Component(pulumi.ComponentResource, Generic[EndpointsT]):
@@ -158,10 +161,30 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
             for key, password in passwords.items()
         }
         secret = self.child(role, objects.secret(self._name_of_component, namespace, name, made))
-        digest = pulumi.Output.all(*made.values()).apply(
-            lambda known: sha256("\n".join(known).encode()).hexdigest()[:16]
-        )
-        return GeneratedSecret(secret, pulumi.Output.unsecret(digest))
+        return GeneratedSecret(secret, pulumi.Output.unsecret(_fingerprint(*made.values())))
+
+    def bound(self, namespace: pulumi.Input[str], server: str, scale: Scale, *, role: str = "") -> None:
+        """Declare what bounds a Deployment's pods: its disruption budget, and its autoscaler if it has one.
+
+        Args:
+            namespace: where it lives.
+            server: name of the Deployment.
+            scale: how many pods.
+            role: of the Deployment among the children, where there is more than one.
+        """
+        prefix = f"{role}-" if role else ""
+        self.child(f"{prefix}budget", objects.disruption_budget(self._name_of_component, namespace, server))
+        if scale.autoscaling:
+            manifest = objects.autoscaler(self._name_of_component, namespace, server, scale.autoscaling)
+            self.child(f"{prefix}autoscaler", manifest)
+
+    def tell_clients(
+        self, namespace: pulumi.Input[str], others: Sequence[str], name: str, data: Mapping[str, pulumi.Input[str]]
+    ) -> pulumi.Output[str]:
+        """Declare a ConfigMap of what clients need, here and in the namespaces of other teams; returns its name."""
+        for other in others:
+            self.child(f"client-{other}", objects.config_map(self._name_of_component, other, name, data))
+        return self.child("client", objects.config_map(self._name_of_component, namespace, name, data)).named()
 
     def child_name(self, role: str) -> str:
         """The logical name of a child: a URN holds the types of the parents, not their names."""

@@ -14,7 +14,6 @@ from components.base import Component, digest, endpoint
 from components.feast import manifests
 from components.feast.spec import FeastImages, FeastSpec
 from components.kube import objects
-from components.kube.model import Scale
 from components.kube.pods import Around
 from components.kube.wires import Database, Endpoint, KeyValueStore, SecretRef
 
@@ -85,7 +84,7 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         for server, (scale, manifest) in servers.items():
             role = server.removeprefix("feast-")
             self.child(role, manifest, after=[applied], create_timeout=spec.ready_timeout_seconds)
-            self._bounds(role, namespace, server, scale)
+            self.bound(namespace, server, scale, role=role)
             made[server] = self.child(f"{role}-service", services[server])
         if spec.materialization:
             cron = manifests.materialization(spec.materialization, images.feast, batch, env)
@@ -93,13 +92,16 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         online = endpoint("http", made[manifests.SERVER], namespace, manifests.PORTS["http"][0])
         registry = endpoint(None, made[manifests.REGISTRY], namespace, manifests.REGISTRY_PORT)
         grpc = endpoint(None, made[manifests.SERVER], namespace, manifests.PORTS["grpc"][0])
+        client = pulumi.Output.all(registry.url, online.url).apply(
+            lambda known: manifests.client_config(spec, registry=known[0], online=known[1])
+        )
         self.publish(
             FeastEndpoints(
                 project=spec.project,
                 online=online,
                 online_grpc=grpc if spec.online.grpc else None,
                 registry=registry,
-                client=self._clients(spec, namespace, registry, online),
+                client=self.tell_clients(namespace, spec.client_namespaces, manifests.CLIENT, {manifests.FILE: client}),
             )
         )
 
@@ -109,20 +111,3 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         review, binding = manifests.token_review(namespace, pulumi.Output.format("{0}-feast", namespace))
         reviews = self.child("token-review", review)
         self.child("token-review-binding", binding, after=[reviews])
-
-    def _bounds(self, role: str, namespace: pulumi.Output[str], server: str, scale: Scale) -> None:
-        self.child(f"{role}-budget", objects.disruption_budget("feast", namespace, server))
-        if scale.autoscaling:
-            self.child(f"{role}-autoscaler", objects.autoscaler("feast", namespace, server, scale.autoscaling))
-
-    def _clients(
-        self, spec: FeastSpec, namespace: pulumi.Output[str], registry: Endpoint, online: Endpoint
-    ) -> pulumi.Output[str]:
-        """The settings of clients, in the platform's namespace and in those of other teams."""
-        text = pulumi.Output.all(registry.url, online.url).apply(
-            lambda known: manifests.client_config(spec, registry=known[0], online=known[1])
-        )
-        data = {manifests.FILE: text}
-        for other in spec.client_namespaces:
-            self.child(f"client-{other}", objects.config_map("feast", other, manifests.CLIENT, data))
-        return self.child("client", objects.config_map("feast", namespace, manifests.CLIENT, data)).named()

@@ -4,11 +4,11 @@ Source: https://docs.feast.dev and the code of Feast 0.67 (feast/cli, feast/feat
 """
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from components.feast.spec import FeastSpec
 from components.kube import objects
+from components.kube.labels import fingerprint
 from components.kube.pods import (
     CA_FILE,
     SECRETS_HASH,
@@ -190,7 +190,7 @@ def apply_job(
         volumeMounts=[TMP, {"name": "repository", "mountPath": _REPOSITORY, "readOnly": True}],
     )
     volumes = [*scratch(tmp="64Mi"), {"name": "repository", "projected": {"sources": sources}}]
-    content = sha256(str(sorted(files["data"].items())).encode()).hexdigest()[:16]
+    content = fingerprint(str(sorted(files["data"].items())))
     return objects.job(
         "feast",
         around.namespace,

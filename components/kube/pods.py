@@ -17,7 +17,6 @@ RESTRICTED_POD: Manifest = {"runAsNonRoot": True, "seccompProfile": {"type": "Ru
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 """The authorities that an image of Debian knows."""
 
-
 SECRETS_HASH = "ml-platform/secrets-hash"
 """Annotation of a pod: the digest of the secrets that it reads."""
 
@@ -60,21 +59,20 @@ def pod(around: Around, user: int, *containers: Manifest, **fields: Any) -> Mani
     }
 
 
-def container(name: str, image: str, size: Manifest, *, read_only_root: bool = True, **fields: Any) -> Manifest:
+def container(name: str, image: str, size: Manifest, **fields: Any) -> Manifest:
     """A container that satisfies the Restricted profile; one that fails leaves the end of its log in its status.
 
     Args:
         name: of the container.
         image: that it runs.
         size: requests and limits.
-        read_only_root: whether it can write to its volumes only.
         **fields: of the container.
     """
     return {
         "name": name,
         "image": image,
         "resources": size,
-        "securityContext": restricted_container(read_only_root=read_only_root),
+        "securityContext": restricted_container(),
         **TELLS_WHY,
         **fields,
     }

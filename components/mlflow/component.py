@@ -100,12 +100,12 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
             after=[migration, *bucket.after],
             create_timeout=spec.ready_timeout_seconds,
         )
-        self.child("budget", objects.disruption_budget("mlflow", namespace, manifests.NAME))
-        if spec.autoscaling:
-            self.child("autoscaler", objects.autoscaler("mlflow", namespace, manifests.NAME, spec.autoscaling))
+        self.bound(namespace, manifests.NAME, spec)
         service = self.child("service", manifests.service(namespace))
         tracking = endpoint("http", service, namespace, manifests.PORT)
-        client = self._clients(spec, namespace, tracking)
+        client = self.tell_clients(
+            namespace, spec.client_namespaces, manifests.CLIENT, manifests.client_settings(tracking.url)
+        )
         if spec.garbage_collection:
             collection = manifests.garbage_collection(
                 spec,
@@ -125,10 +125,3 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                 admin=Login(manifests.ADMIN, users[manifests.ADMIN]) if users else None,
             )
         )
-
-    def _clients(self, spec: MLflowSpec, namespace: pulumi.Output[str], tracking: Endpoint) -> pulumi.Output[str]:
-        """The settings of clients, in the platform's namespace and in those of other teams."""
-        data = manifests.client_settings(tracking.url)
-        for other in spec.client_namespaces:
-            self.child(f"client-{other}", objects.config_map("mlflow", other, manifests.CLIENT, data))
-        return self.child("client", objects.config_map("mlflow", namespace, manifests.CLIENT, data)).named()

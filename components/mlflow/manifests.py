@@ -4,10 +4,10 @@ Source: https://mlflow.org/docs/latest/self-hosting and the code of MLflow 3.17 
 """
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from components.kube import objects
+from components.kube.labels import fingerprint
 from components.kube.pods import (
     SECRETS_HASH,
     TMP,
@@ -195,7 +195,7 @@ def deployment(
         ]
         mounts.append({"name": "config", "mountPath": _CONFIG, "readOnly": True})
         volumes.append({"name": "config", "configMap": {"name": settings["metadata"]["name"]}})
-        annotations["ml-platform/config-hash"] = sha256(str(settings["data"]).encode()).hexdigest()[:16]
+        annotations["ml-platform/config-hash"] = fingerprint(str(settings["data"]))
     server = container(
         NAME,
         image,

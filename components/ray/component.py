@@ -1,7 +1,10 @@
 """RayCluster: the KubeRay operator and one autoscaled RayCluster.
 
-It promises a cluster whose head and first workers are ready when the resource is, whose dashboard and job API
+It promises a cluster that is made only when its head and the workers that exist are ready, whose dashboard and job API
 ask for a token, and whose scaling a later update never undoes. It refuses to exist beside CRDs of another release.
+
+KubeRay calls a cluster ready when the pods that exist run. So an update returns when the operator begins to replace
+them, and a worker that a quota refuses is not missed.
 """
 
 from collections.abc import Mapping

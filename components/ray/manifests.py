@@ -13,6 +13,7 @@ from components.kube.pods import (
     RESTRICTED_POD,
     TELLS_WHY,
     Manifest,
+    container,
     http_probe,
     resources,
     restricted_container,
@@ -78,10 +79,11 @@ def operator_deployment(spec: RaySpec, images: RayImages, namespace: Any, priori
 
     Source: config/manager/manager.yaml; flags and the probe address from main.go and apis/config/v1alpha1.
     """
-    container: Manifest = {
-        "name": OPERATOR,
+    manager = container(
+        OPERATOR,
+        size=resources(spec.operator.resources),
         **_image(spec, images.kuberay_operator),
-        "args": [
+        args=[
             "--enable-leader-election=true",
             "--leader-election-namespace=$(POD_NAMESPACE)",
             "--watch-namespace=$(POD_NAMESPACE)",
@@ -89,21 +91,18 @@ def operator_deployment(spec: RaySpec, images: RayImages, namespace: Any, priori
             "--metrics-addr=:8080",
             "--health-probe-bind-address=:8082",
         ],
-        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
-        "ports": [{"name": "metrics", "containerPort": 8080}, {"name": "health", "containerPort": 8082}],
-        "livenessProbe": http_probe("/healthz", "health", initial=10, failures=5),
-        "readinessProbe": http_probe("/readyz", "health"),
-        "resources": resources(spec.operator.resources),
-        "securityContext": restricted_container(),
-        **TELLS_WHY,
-    }
+        env=[{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        ports=[{"name": "metrics", "containerPort": 8080}, {"name": "health", "containerPort": 8082}],
+        livenessProbe=http_probe("/healthz", "health", initial=10, failures=5),
+        readinessProbe=http_probe("/readyz", "health"),
+    )
     pod: Manifest = {
         "serviceAccountName": OPERATOR,
         "automountServiceAccountToken": True,
         "priorityClassName": priority_class,
         "securityContext": RESTRICTED_POD,
         "terminationGracePeriodSeconds": 10,
-        "containers": [container],
+        "containers": [manager],
     }
     return objects.workload(
         "Deployment", "ray", namespace, OPERATOR, pod=pod, replicas=1, strategy={"type": "Recreate"}

@@ -1,7 +1,6 @@
 """MLflow on real pods: a job logs and reads, hosts and users are checked, and no release loses anything."""
 
 import http.client
-import json
 import re
 import urllib.parse
 
@@ -9,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.clients import s3, sql
-from tests.support.engine import Stack, changed, eventually
+from tests.support.engine import Stack, changed, eventually, stays
 from tests.support.mlflow import Server, logged, tracking, under_load
 from tests.support.web import ask, picture
 
@@ -21,9 +20,7 @@ def pods(stack: Stack) -> list[str]:
     return [
         pod["metadata"]["name"]
         for pod in stack.get("pods", "--selector", "app.kubernetes.io/name=mlflow")["items"]
-        if "deletionTimestamp" not in pod["metadata"]
-        and {"Ready": "True"}.items()
-        <= {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}.items()
+        if stays(pod)
     ]
 
 
@@ -98,7 +95,7 @@ def test_what_users_delete_is_removed_for_good_with_its_artifacts(dev: Stack) ->
         assert "--older-than=30d" in collect["args"]
         collect["args"] = [arg for arg in collect["args"] if not arg.startswith("--older-than")]
         made = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "gc-now"}, "spec": job["spec"]}
-        dev.workspace.cluster.kubectl("--namespace", dev.namespace, "create", "-f", "-", stdin=json.dumps(made))
+        dev.create(made)
         dev.kubectl("wait", "--for=condition=Complete", "job/gc-now", "--timeout=120s")
         assert server.ask(f"/api/2.0/mlflow/runs/get?run_id={doomed}")[0] == 404
     listed = f"s3.list_objects_v2(Bucket='mlflow-artifacts', Prefix='{key}')['KeyCount']"

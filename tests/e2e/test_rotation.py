@@ -1,8 +1,5 @@
 """One key of the settings makes every password another: what held the old one is refused, and everything works on."""
 
-import base64
-from dataclasses import dataclass
-
 import pytest
 
 from tests.support.clients import ask as in_pod
@@ -22,18 +19,9 @@ SECRETS = {
 }
 
 
-@dataclass(frozen=True)
-class Passwords:
-    """What each Secret holds."""
-
-    values: dict[str, str]
-
-    @classmethod
-    def of(cls, stack: Stack) -> "Passwords":
-        """Read them as someone does who may."""
-        return cls(
-            {name: base64.b64decode(stack.get("secret", name)["data"][key]).decode() for name, key in SECRETS.items()}
-        )
+def passwords(stack: Stack) -> dict[str, str]:
+    """What each Secret holds, read as someone does who may."""
+    return {name: stack.secret(name, key) for name, key in SECRETS.items()}
 
 
 def login(stack: Stack, role: str, password: str) -> str:
@@ -53,28 +41,28 @@ def redis(stack: Stack, password: str) -> str:
 
 @pytest.mark.timeout(900)
 def test_a_rotation_reaches_everything_and_the_old_passwords_are_refused(dev: Stack) -> None:
-    before = Passwords.of(dev)
+    before = passwords(dev)
     kept, ray = logged(dev), head(dev)
     rotated = dev.with_config(secrets={"generation": 2})
     with under_load(dev) as load:
         done = rotated.up()
         assert done.code == 0, done.text
-        after = Passwords.of(rotated)
+        after = passwords(rotated)
         replaced(rotated, ray)
-        assert {name for name in SECRETS if before.values[name] == after.values[name]} == set()
+        assert {name for name in SECRETS if before[name] == after[name]} == set()
 
         roles = {"mlflow": "database-mlflow", "feast": "database-feast", "postgres": "postgres-admin"}
         for role, secret in roles.items():
-            assert "password authentication failed" in login(rotated, role, before.values[secret]), role
-            assert "password authentication failed" not in login(rotated, role, after.values[secret]), role
-        assert redis(rotated, before.values["redis-auth"]) != "PONG"
-        assert redis(rotated, after.values["redis-auth"]) == "PONG"
+            assert "password authentication failed" in login(rotated, role, before[secret]), role
+            assert "password authentication failed" not in login(rotated, role, after[secret]), role
+        assert redis(rotated, before["redis-auth"]) != "PONG"
+        assert redis(rotated, after["redis-auth"]) == "PONG"
         with tracking(rotated) as server:
             path = "/api/2.0/mlflow/experiments/get?experiment_id=0"
-            assert Server(server.url, "platform", before.values["mlflow-auth"]).ask(path)[0] == 401
-            assert Server(server.url, "platform", after.values["mlflow-auth"]).ask(path)[0] == 200
+            assert Server(server.url, "platform", before["mlflow-auth"]).ask(path)[0] == 401
+            assert Server(server.url, "platform", after["mlflow-auth"]).ask(path)[0] == 200
         with dashboard(rotated) as owner:
-            assert Dashboard(owner.url, before.values["ray-auth-token"]).ask("/api/jobs/")[0] in {401, 403}
+            assert Dashboard(owner.url, before["ray-auth-token"]).ask("/api/jobs/")[0] in {401, 403}
             assert owner.ask("/api/jobs/")[0] == 200
         assert s3(rotated, "len(s3.list_buckets()['Buckets'])") == "3"
 

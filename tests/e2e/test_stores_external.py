@@ -1,8 +1,5 @@
 """An object store outside the platform, as AWS S3 is: moto's server stands in for it."""
 
-import base64
-import json
-
 import pytest
 
 from tests.support.clients import s3
@@ -32,11 +29,10 @@ def outside(dev: Stack) -> Stack:
         {
             "kind": "Secret",
             "metadata": {"name": KEYS},
-            "data": {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()},
+            "stringData": keys,
         },
     ]
-    listed = {"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", **each} for each in objects]}
-    dev.workspace.cluster.kubectl("--namespace", dev.namespace, "create", "-f", "-", stdin=json.dumps(listed))
+    dev.create(*objects)
     dev.kubectl("wait", "--for=condition=Ready", "pod/moto", "--timeout=60s")
     assert eventually(lambda: s3(dev, "s3.list_buckets()['Buckets']", url=URL, keys=KEYS) == "[]", seconds=60)
     ray = head(dev)

@@ -165,7 +165,7 @@ def test_lower_bounds_win_over_what_the_autoscaler_did(dev: Stack) -> None:
 
 
 def test_no_secret_is_in_the_state_or_in_what_was_printed(dev: Stack, first: Outcome) -> None:
-    token = base64.b64decode(dev.get("secret", "ray-auth-token")["data"]["auth_token"]).decode()
+    token = dev.secret("ray-auth-token", "auth_token")
     assert len(token) == 48
     printed = (
         first.text

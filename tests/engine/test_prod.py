@@ -1,6 +1,5 @@
 """The prod stack on an existing cluster, reached by its context, beside stores that are there already."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -38,10 +37,8 @@ def prod(new_stack: Callable[[str, str], Stack]) -> Stack:
         for name, keys in SECRETS.items()
     ]
     objects = [*secrets, *(each for name, port in NEIGHBOURS.items() for each in neighbour(name, port))]
-    listed = {"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", **each} for each in objects]}
-    cluster = stack.workspace.cluster
-    cluster.kubectl("create", "namespace", stack.namespace)
-    cluster.kubectl("--namespace", stack.namespace, "create", "--filename", "-", stdin=json.dumps(listed))
+    stack.workspace.cluster.kubectl("create", "namespace", stack.namespace)
+    stack.create(*objects)
     return stack
 
 

@@ -1,6 +1,5 @@
 """Clients in pods of a stack's namespace: what someone who lives beside the platform gets from it."""
 
-import json
 import shlex
 from itertools import count
 from typing import Any
@@ -33,8 +32,7 @@ def start(stack: Stack, script: str, *, image: str = "ml-platform/store-client:1
         "metadata": {"name": name},
         "spec": {"containers": [container], "restartPolicy": "Never"},
     }
-    cluster = stack.workspace.cluster
-    cluster.kubectl("--namespace", stack.namespace, "create", "--filename", "-", stdin=json.dumps(pod))
+    stack.create(pod)
     return name
 
 

@@ -1,5 +1,6 @@
 """The real Pulumi CLI and Kubernetes provider on a cluster that the tests start themselves."""
 
+import base64
 import json
 import re
 import shutil
@@ -87,9 +88,18 @@ class Stack:
         """The stack's outputs."""
         return self.workspace.outputs(self.name)
 
-    def kubectl(self, *args: str, check: bool = True) -> str:
+    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         """kubectl in the stack's namespace."""
-        return self.workspace.cluster.kubectl("--namespace", self.namespace, *args, check=check)
+        return self.workspace.cluster.kubectl("--namespace", self.namespace, *args, stdin=stdin, check=check)
+
+    def create(self, *objects: dict[str, Any]) -> None:
+        """Create objects in the stack's namespace, as someone does who lives beside the platform."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", **each} for each in objects]}
+        self.kubectl("create", "--filename", "-", stdin=json.dumps(listed))
+
+    def secret(self, name: str, key: str) -> str:
+        """What a key of a Secret holds."""
+        return base64.b64decode(self.get("secret", name)["data"][key]).decode()
 
     def get(self, *args: str) -> Any:
         """An object, or a list of objects, as kubectl returns it."""
@@ -158,6 +168,12 @@ def changed(stack: Stack, **config: Any) -> Iterator[Stack]:
     finally:
         back = stack.up()
     assert back.code == 0, back.text
+
+
+def stays(pod: Any) -> bool:
+    """Whether a pod is ready and not on its way out."""
+    ready = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}.get("Ready")
+    return ready == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 def prepare(cluster: Cluster, directory: Path) -> Workspace:

@@ -59,16 +59,12 @@ class Server:
         return dict(answer["run"])
 
 
-def password(stack: Stack, user: str) -> str:
-    return base64.b64decode(stack.get("secret", "mlflow-auth")["data"][user]).decode()
-
-
 @contextmanager
 def tracking(stack: Stack, target: str = "service/mlflow", user: str = "admin") -> Iterator[Server]:
     """The server, found by the stack's outputs, or one pod of it."""
     port = stack.outputs()["mlflow"]["tracking"]["port"]
     with forwarded(stack.workspace.cluster, stack.namespace, target, port) as url:
-        server = Server(url, user, password(stack, user))
+        server = Server(url, user, stack.secret("mlflow-auth", user))
         assert eventually(lambda: ask(f"{url}/health")[0] == 200, seconds=60)
         yield server
 

@@ -1,6 +1,5 @@
 """Ray's dashboard as a client of another machine sees it: over HTTP, with the token."""
 
-import base64
 import json
 import shlex
 import time
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.engine import Stack, eventually
+from tests.support.engine import Stack, eventually, stays
 from tests.support.web import ask, forwarded
 
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
@@ -53,12 +52,11 @@ class Dashboard:
 def dashboard(stack: Stack, *, token: bool = True) -> Iterator[Dashboard]:
     """The dashboard of a stack, found by nothing but its outputs."""
     ray = stack.outputs()["ray"]
-    secret = stack.get("secret", ray["token"]["name"])["data"][ray["token"]["key"]]
     where = ray["dashboard"]
     with forwarded(
         stack.workspace.cluster, stack.namespace, f"service/{where['host'].split('.')[0]}", where["port"]
     ) as url:
-        found = Dashboard(url, base64.b64decode(secret).decode() if token else "")
+        found = Dashboard(url, stack.secret(ray["token"]["name"], ray["token"]["key"]) if token else "")
         assert eventually(lambda: found.ask("/api/version")[0] in {200, 401}, seconds=60)
         yield found
 
@@ -66,7 +64,7 @@ def dashboard(stack: Stack, *, token: bool = True) -> Iterator[Dashboard]:
 def head(stack: Stack) -> str:
     """The uid of the head that runs, or nothing."""
     pods = stack.get("pods", "--selector", "ray.io/node-type=head")["items"]
-    return next((str(pod["metadata"]["uid"]) for pod in pods if _stays(pod)), "")
+    return next((str(pod["metadata"]["uid"]) for pod in pods if stays(pod)), "")
 
 
 def replaced(stack: Stack, before: str) -> None:
@@ -78,12 +76,6 @@ def replaced(stack: Stack, before: str) -> None:
 
     def done() -> bool:
         pods = stack.get("pods", "--selector", "ray.io/cluster=ray-cluster")["items"]
-        return head(stack) not in {"", before} and len(pods) >= 3 and all(_stays(pod) for pod in pods)
+        return head(stack) not in {"", before} and len(pods) >= 3 and all(stays(pod) for pod in pods)
 
     assert eventually(done, seconds=300)
-
-
-def _stays(pod: Any) -> bool:
-    """Whether a pod is ready and not on its way out."""
-    ready = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}.get("Ready")
-    return ready == "True" and "deletionTimestamp" not in pod["metadata"]

@@ -31,7 +31,6 @@ class Registration:
     property_dependencies: dict[str, list[str]]
     protect: bool
     aliases: list[str]
-    ignore_changes: list[str]
     inputs: dict[str, Any]
     outputs_registered: bool = False
 
@@ -96,7 +95,6 @@ class _Monitor(mocks.MockMonitor):
                 },
                 protect=request.protect,
                 aliases=list(request.aliasURNs),
-                ignore_changes=list(request.ignoreChanges),
                 inputs=dict(rpc.deserialize_properties(request.object)),
             )
         return response
