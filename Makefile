@@ -51,7 +51,7 @@ engine: tools ## run the tests on the real engine and a real API server
 	$(PYTHON) -m pytest -m engine
 
 e2e: images ## run the tests on a real node with real pods (needs root)
-	$(PYTHON) -m pytest -m e2e
+	$(PYTHON) -m pytest -m e2e --durations=20 --durations-min=20
 
 lint: $(VENV)/.ready ## check style, types and the layers of the code
 	$(VENV)/bin/ruff format --check .

@@ -35,7 +35,7 @@ def test_the_artifacts_bucket_keeps_what_is_overwritten(dev: Stack) -> None:
     for text in ("one", "two"):
         s3(dev, f"s3.put_object(Bucket='mlflow-artifacts', Key='model.txt', Body=b'{text}')")
     assert s3(dev, "s3.get_object(Bucket='mlflow-artifacts', Key='model.txt')['Body'].read().decode()") == "two"
-    assert s3(dev, "len(s3.list_object_versions(Bucket='mlflow-artifacts')['Versions'])") == "2"
+    assert s3(dev, "len(s3.list_object_versions(Bucket='mlflow-artifacts', Prefix='model.txt')['Versions'])") == "2"
     assert s3(dev, "s3.get_bucket_versioning(Bucket='backups').get('Status')") == "None"
 
 

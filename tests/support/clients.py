@@ -42,9 +42,11 @@ def ask(stack: Stack, script: str, *, image: str = "ml-platform/store-client:1",
 
 
 def ended(stack: Stack, name: str, seconds: float = 90) -> str:
-    """What a pod has printed when it has ended."""
+    """What a pod has printed when it has ended; it is removed."""
     assert eventually(lambda: stack.get("pod", name)["status"]["phase"] in {"Succeeded", "Failed"}, seconds=seconds)
-    return stack.kubectl("logs", name).strip()
+    told = stack.kubectl("logs", name).strip()
+    stack.kubectl("delete", "pod", name, "--wait=false")
+    return told
 
 
 def python(program: str, interpreter: str = "python3") -> str:
