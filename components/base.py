@@ -6,7 +6,7 @@ own options into children, and publishes its endpoints last.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import pulumi
 import pulumi_random
@@ -91,6 +91,8 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         super().__init__(self.token, name, None, opts)
         self._name_of_component = name
         self._on_error = on_error
+        # Pulumi keeps to itself what a component comes after; here its children come after it too.
+        self._after = cast("Sequence[pulumi.Resource]", (opts and opts.depends_on) or ())
 
     def child_options(
         self,
@@ -104,7 +106,7 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         timeouts = pulumi.CustomTimeouts(create=f"{create_timeout}s", update=f"{create_timeout}s")
         return pulumi.ResourceOptions(
             parent=self,
-            depends_on=list(after),
+            depends_on=[*self._after, *after],
             replace_on_changes=list(replace_on_changes) or None,
             # The new one has the name of the old one, which would be removed after it.
             delete_before_replace=True if replace_on_changes else None,

@@ -63,6 +63,12 @@ class RayOutputs(Published):
     token: SecretKey | None = Field(description="authentication token; null where authentication is disabled")
 
 
+class MeshOutputs(Published):
+    """For teams whose pods talk to the platform's."""
+
+    client_labels: dict[str, str] = Field(description="labels of a pod in the namespace that uses what is served")
+
+
 class DatabaseOutputs(Published):
     """A PostgreSQL database."""
 
@@ -123,6 +129,7 @@ class PlatformOutputs(Published):
 
     contract: Literal["v1"] = Field(description="version of this contract")
     tenancy: TenancyOutputs = Field(description="namespace, quota, priorities, identities")
+    mesh: MeshOutputs = Field(description="who may talk to whom")
     stores: StoresOutputs = Field(description="databases, Redis, buckets")
     mlflow: MLflowOutputs = Field(description="the tracking server")
     feast: FeastOutputs = Field(description="the feature store")

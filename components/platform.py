@@ -5,9 +5,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes
 
+from components.access import CLIENT_LABELS
 from components.base import plain
 from components.feast import FeastStore
 from components.kube.diagnosis import pods_hook
+from components.mesh import MeshSecurity
 from components.mlflow import MLflowServer
 from components.ray import RayCluster, RaySpec, live_scaling
 from components.settings import Settings, Target
@@ -31,6 +33,15 @@ class Platform:
         opts = pulumi.ResourceOptions(providers=[cluster])
         tells_why = pods_hook("pods", target.connection, {"RayCluster": "ray.io/cluster"})
         tenancy = Tenancy("tenancy", settings.tenancy, opts=opts)
+        mesh = MeshSecurity(
+            "mesh",
+            settings.access(target.api_server),
+            namespace=tenancy.endpoints.namespace,
+            client_labels=CLIENT_LABELS,
+            opts=opts,
+        )
+        # Nothing runs before it is said who may talk to it, nor after that has been taken back.
+        opts = pulumi.ResourceOptions(providers=[cluster], depends_on=[mesh])
         stores = DataStores(
             "stores",
             settings.stores,
@@ -85,6 +96,7 @@ class Platform:
         )
         self.outputs: dict[str, Any] = {
             "tenancy": plain(tenancy.endpoints),
+            "mesh": plain(mesh.endpoints),
             "stores": plain(stores.endpoints),
             "mlflow": plain(mlflow.endpoints),
             "feast": plain(feast.endpoints),

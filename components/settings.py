@@ -5,7 +5,7 @@ what was found, what is allowed.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,12 +15,16 @@ import pulumi.runtime
 from pydantic import Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.access import access_table
 from components.feast.spec import FeastImages, FeastSpec
+from components.kube.access import AccessTable
 from components.kube.connection import Connection, ConnectionFailedError
 from components.kube.model import ImageRef, PositiveCount, Spec
 from components.kube.sentences import sentences
+from components.mesh.spec import MeshSpec
 from components.mlflow.spec import MLflowImages, MLflowSpec
 from components.ray.spec import GpuImage, RayImages, RaySpec
+from components.stores.manifests import external_stores
 from components.stores.spec import StoresImages, StoresSpec
 from components.tenancy.spec import TenancySpec
 
@@ -144,8 +148,40 @@ class Settings(Spec):
     """MLflow: experiments, models and their artifacts."""
     feast: FeastSpec = FeastSpec()
     """Feast: features for training and serving."""
+    mesh: MeshSpec = MeshSpec()
+    """Who else may talk to whom."""
     secrets: Secrets = Secrets()
     """Generated passwords."""
+
+    def access(self, api_server: Sequence[tuple[str, int]] = ()) -> AccessTable:
+        """Who may talk to whom; `api_server` is its addresses and port."""
+        return access_table(
+            tenancy=self.tenancy,
+            stores_spec=self.stores,
+            mlflow=self.mlflow,
+            feast=self.feast,
+            ray=self.ray,
+            mesh=self.mesh,
+            api_server=api_server,
+        )
+
+    @model_validator(mode="after")
+    def _stores_in_the_namespace_say_their_pods(self) -> "Settings":
+        lacking = [
+            f"stores.{to_camel(name.replace('-', '_'))}.external leads to '{store.address[0]}', which is in the "
+            "platform's namespace, where all is denied that is not admitted: set its `pods` to the labels of its pods"
+            for name, store in external_stores(self.stores).items()
+            if store and not store.pods and _within(store.address[0], self.tenancy.namespace)
+        ]
+        if lacking:
+            raise ValueError("; ".join(lacking))
+        return self
+
+    @model_validator(mode="after")
+    def _access_names_ends_and_ports_that_are_there(self) -> "Settings":
+        if problems := list(self.access().problems()):
+            raise ValueError("mesh: " + "; ".join(problems))
+        return self
 
     @model_validator(mode="after")
     def _addons_present(self) -> "Settings":
@@ -191,6 +227,12 @@ class Settings(Spec):
         return self
 
 
+def _within(host: str, namespace: str) -> bool:
+    """Whether a host is a Service of a namespace, for a pod in it."""
+    name, _, domain = host.partition(".")
+    return bool(name) and domain in {"", namespace, f"{namespace}.svc", f"{namespace}.svc.cluster.local"}
+
+
 @dataclass(frozen=True)
 class Target:
     """Where a run goes, and what it meets there.
@@ -201,6 +243,7 @@ class Target:
         ray_cluster: the RayCluster that is already there, as the API server returns it; None on a first run.
         ray_pods: the names of its pods.
         feature_repository: the files of the feature repository, by name.
+        api_server: the addresses that the API server has for pods, and its port.
     """
 
     connection: Connection
@@ -208,6 +251,7 @@ class Target:
     ray_cluster: Mapping[str, Any] | None
     ray_pods: frozenset[str]
     feature_repository: Mapping[str, str]
+    api_server: Sequence[tuple[str, int]]
 
 
 class BadSettings(pulumi.RunError):
@@ -324,13 +368,31 @@ def _target(
         ray_cluster = connection.read(f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters/{name}")
         pods = f"/api/v1/namespaces/{namespace}/pods?labelSelector=ray.io/cluster%3D{name}"
         listed = (connection.read(pods) or {}).get("items", []) if ray_cluster else []
+        api_server = _addresses(connection.read(_API_SERVER) or {})
     except ConnectionFailedError as problem:
         hint = "start the sandbox with `make up`" if cluster.kind == "sandbox" else "check KUBECONFIG and the cluster"
         raise ConnectionFailedError(f"{problem}; {hint}") from problem
+    if not api_server:
+        raise ConnectionFailedError(f"the cluster does not say where its API server is ({_API_SERVER} is empty)")
     return Target(
         connection=connection,
         crds_stack=cluster.crds_stack or f"{pulumi.get_organization()}/ml-platform-crds/{stack}",
         ray_cluster=ray_cluster,
         ray_pods=frozenset(pod["metadata"]["name"] for pod in listed),
         feature_repository=repository,
+        api_server=api_server,
     )
+
+
+_API_SERVER = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+# Kept by the API server itself: where the Service `kubernetes` leads.
+
+
+def _addresses(endpoint_slice: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Addresses and ports of an EndpointSlice."""
+    return [
+        (address, port["port"])
+        for port in endpoint_slice.get("ports", [])
+        for endpoint in endpoint_slice.get("endpoints", [])
+        for address in endpoint["addresses"]
+    ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.network import Network
+from sandbox.network import DNS, Network
 
 NAME = "local"
 """The real node's name, and its label kubernetes.io/hostname."""
@@ -90,7 +90,7 @@ def kubelet(state: Path, authority: Path, cgroup: str, network: Network) -> dict
         "failSwapOn": False,
         "oomScoreAdj": 0,
         "clusterDomain": DOMAIN,
-        "clusterDNS": [network.node],
+        "clusterDNS": [DNS],
         "resolvConf": str(state / "resolv.conf"),
         "podLogsDir": str(state / "pods"),
         "volumePluginDir": str(state / "plugins"),
@@ -128,10 +128,10 @@ def kube_proxy(kubeconfig: Path, network: Network) -> dict[str, Any]:
     }
 
 
-def corefile(kubeconfig: Path, network: Network) -> str:
+def corefile(kubeconfig: Path) -> str:
     """CoreDNS answers for the cluster; other names do not exist, because nothing else can be reached."""
     return f"""{DOMAIN}:53 in-addr.arpa:53 {{
-    bind {network.node}
+    bind {DNS}
     errors
     kubernetes {DOMAIN} in-addr.arpa {{
         kubeconfig {kubeconfig}
@@ -140,7 +140,7 @@ def corefile(kubeconfig: Path, network: Network) -> str:
     cache 5
 }}
 .:53 {{
-    bind {network.node}
+    bind {DNS}
     template ANY ANY {{
         rcode NXDOMAIN
     }}

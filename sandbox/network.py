@@ -16,6 +16,9 @@ from sandbox.processes import ClusterError, run
 BLOCKS = ("10.213.0.0/16", "10.214.0.0/16", "10.215.0.0/16", "172.29.0.0/16", "172.28.0.0/16")
 """Where a node may live; the first that is free is taken."""
 
+DNS = "169.254.20.10"
+"""The cluster's DNS, on the address that NodeLocal DNSCache has on every node that runs it."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -34,7 +37,7 @@ class Network:
 
     @property
     def node(self) -> str:
-        """The node's end of the link: kubelet, cluster DNS and the way to the API server."""
+        """The node's end of the link: kubelet and the way to the API server."""
         return str(self.block[2])
 
     @property
@@ -100,6 +103,7 @@ def connect(link: str, init: int, network: Network) -> None:
     run("ip", "route", "add", str(network.block), "via", network.node, "dev", link)
     inside = ("nsenter", f"--target={init}", "--net", "--")
     run(*inside, "ip", "link", "set", "lo", "up")
+    run(*inside, "ip", "address", "add", f"{DNS}/32", "dev", "lo")
     run(*inside, "ip", "address", "add", f"{network.node}/30", "dev", "eth0")
     run(*inside, "ip", "link", "set", "eth0", "up")
     # Without a route a process of the node could not begin to speak to a Service: kube-proxy works on the packet.

@@ -1,4 +1,4 @@
-"""A real node beside the simulated ones: kubelet, containerd, kube-proxy, cluster DNS and storage on this machine.
+"""A real node beside the simulated ones: kubelet, containerd, kube-proxy, DNS, storage, policies on this machine.
 
 All of it runs in namespaces of its own for processes, mounts and network. The kernel takes them apart when their first
 process ends, however it ends: every container, mount, link, route and iptables rule of the node goes with it. What is
@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,9 @@ _USERS = {
     "kubelet": f"/O=system:nodes/CN=system:node:{configs.NAME}",
     "kube-proxy": "/CN=system:kube-proxy",
     "local-path-provisioner": "/CN=sandbox-storage",
+    "network-policies": "/CN=sandbox-network-policies",
 }
-"""The pinned tools that run in the node, and as whom each speaks to the API server."""
+"""What runs in the node, and as whom each speaks to the API server."""
 
 # Paths that kubelet and containerd do not let anyone choose lie below /run and /var: the node has its own. /proc/sys
 # is the machine's, see `configs.SYSCTLS`. The node's directory may lie below /var.
@@ -236,7 +238,7 @@ class Node:
         """
         kubeconfig = "--kubeconfig={}".format
         own = {name: self._file(name, "kubeconfig") for name in _USERS}
-        tool = {name: str(self.toolbox.binary(name)) for name in _USERS}
+        tool = {name: str(self.toolbox.binary(name)) for name in _USERS if name != "network-policies"}
         kubelet = [f"--config={self._file('kubelet', 'yaml')}", f"--hostname-override={configs.NAME}"]
         kubelet += [f"--root-dir={OWN / 'kubelet'}", f"--cert-dir={self.directory / 'kubelet-pki'}"]
         storage = [
@@ -263,6 +265,11 @@ class Node:
                 *storage,
                 kubeconfig(own["local-path-provisioner"]),
             ],
+            "network-policies": [
+                *("env", f"PYTHONPATH={OBJECTS.parents[1]}", "PYTHONDONTWRITEBYTECODE=1"),
+                *(sys.executable, "-m", "sandbox.network_policies"),
+                *(str(own["network-policies"]), self.network.pods),
+            ],
         }
         api = ["socat", f"UNIX-LISTEN:{_SOCKET},fork,mode=600,unlink-early", f"TCP:127.0.0.1:{port}"]
         return {"api": api, **{name: self._inside(*command) for name, command in inside.items()}}
@@ -284,7 +291,7 @@ class Node:
             "cni/sandbox.conflist": configs.cni(net),
             "kubelet.yaml": yaml.safe_dump(kubelet),
             "kube-proxy.yaml": yaml.safe_dump(proxy),
-            "coredns.corefile": configs.corefile(self._file("coredns", "kubeconfig"), net),
+            "coredns.corefile": configs.corefile(self._file("coredns", "kubeconfig")),
             "storage.json": configs.storage(state),
             "helper-pod.yaml": yaml.safe_dump(configs.helper_pod()),
             "resolv.conf": "",

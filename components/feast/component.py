@@ -55,7 +55,7 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts, on_error=on_error)
-        account = self.child("account", objects.service_account("feast", namespace, "feast"))
+        account = self.child("account", objects.service_account("feast", namespace, manifests.ACCOUNT))
         if spec.authorization == "kubernetes":
             self._token_review(namespace)
         serving = Around(namespace, account.named(), priority_classes["serving"])

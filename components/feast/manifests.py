@@ -8,6 +8,7 @@ from typing import Any
 
 from components.feast.spec import FeastSpec
 from components.kube import objects
+from components.kube.access import Port, Workload, named
 from components.kube.labels import fingerprint
 from components.kube.pods import (
     CA_FILE,
@@ -35,6 +36,9 @@ PORTS = {"http": (6566, "http"), "grpc": (6567, "grpc"), "metrics": (8000, "http
 
 REGISTRY_PORT = 6570
 
+ACCOUNT = "feast"
+"""The ServiceAccount of all its pods."""
+
 CLIENT = "feast-client"
 """ConfigMap for clients."""
 
@@ -45,6 +49,17 @@ _USER = 65532
 _FOLDER = "/etc/feast"
 _REPOSITORY = "/repository"
 _METRICS = "/var/metrics"
+
+
+def workloads(spec: FeastSpec) -> list[Workload]:
+    """The servers, and the Jobs that work on their stores."""
+    ports = {name: Port(*port) for name, port in PORTS.items() if name != "grpc" or spec.online.grpc}
+    jobs = ["feast-apply", *(["feast-materialize"] if spec.materialization else [])]
+    return [
+        named(SERVER, ACCOUNT, **ports),
+        named(REGISTRY, ACCOUNT, grpc=Port(REGISTRY_PORT, "grpc")),
+        *(named(job, ACCOUNT) for job in jobs),
+    ]
 
 
 def server_config(spec: FeastSpec, database: Database, redis: KeyValueStore) -> str:
@@ -140,7 +155,7 @@ def token_review(namespace: Any, name: Any) -> list[Manifest]:
             "kind": "ClusterRoleBinding",
             "metadata": metadata,
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": "feast", "namespace": namespace}],
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
         },
     ]
 

@@ -52,7 +52,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts, on_error=on_error)
-        account = self.child("account", objects.service_account("mlflow", namespace, "mlflow"))
+        account = self.child("account", objects.service_account("mlflow", namespace, manifests.ACCOUNT))
         serving = Around(namespace, account.named(), priority_classes["serving"])
         batch = Around(namespace, account.named(), priority_classes["batch"])
         session_key: SecretRef | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.kube import objects
+from components.kube.access import Port, Workload, named
 from components.kube.labels import fingerprint
 from components.kube.pods import (
     SECRETS_HASH,
@@ -32,6 +33,9 @@ NAME = "mlflow"
 
 PORT = 5000
 
+ACCOUNT = "mlflow"
+"""The ServiceAccount of all its pods."""
+
 SECRET, SESSION_KEY = "mlflow-auth", "session-key"
 """Secret of the users' passwords, and the key in it that signs sessions and forms."""
 
@@ -44,6 +48,12 @@ CLIENT = "mlflow-client"
 _USER = 65532
 _METRICS = "/var/metrics"
 _CONFIG = "/etc/mlflow"
+
+
+def workloads(spec: MLflowSpec) -> list[Workload]:
+    """The server, and the Jobs that work on its databases."""
+    jobs = ["mlflow-backup", "mlflow-migrate", *(["mlflow-gc"] if spec.garbage_collection else [])]
+    return [named(NAME, ACCOUNT, http=Port(PORT, "http")), *(named(job, ACCOUNT) for job in jobs)]
 
 
 def allowed_hosts(namespace: str, hosts: tuple[str, ...]) -> str:

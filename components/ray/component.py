@@ -66,8 +66,10 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts, on_error=on_error)
-        head_account = self.child("head-account", objects.service_account("ray", namespace, "ray-head"))
-        worker_account = self.child("worker-account", objects.service_account("ray", namespace, "ray-worker"))
+        head_account = self.child("head-account", objects.service_account("ray", namespace, manifests.HEAD_ACCOUNT))
+        worker_account = self.child(
+            "worker-account", objects.service_account("ray", namespace, manifests.WORKER_ACCOUNT)
+        )
         operator = self._operator(spec, images, namespace, priority_classes) if spec.operator.mode == "managed" else []
         token = (
             self.generate_secret(

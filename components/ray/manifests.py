@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.kube import objects
+from components.kube.access import Port, Workload, named
 from components.kube.labels import labels
 from components.kube.pods import (
     RESTRICTED_POD,
@@ -27,6 +28,27 @@ from components.ray.spec import Gpu, Head, RayImages, RaySpec, Scaling, WorkerGr
 PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000, "metrics": 8080}
 """Ports of the head, as Ray and KubeRay name them."""
 
+_APP_PROTOCOL = {"gcs": "grpc", "dashboard": "http", "client": "grpc", "serve": "http", "metrics": "http"}
+
+INTERNAL_PORTS = {
+    "node-manager": 6380,
+    "object-manager": 6381,
+    "runtime-env": 6382,
+    "agent-grpc": 6383,
+    "agent": 52365,
+}
+"""Ports of every Ray pod that other Ray pods use. Ray chooses them at random unless it is told (`ray start --help`)."""
+
+_START_PARAMS = {
+    "node-manager": "node-manager-port",
+    "object-manager": "object-manager-port",
+    "runtime-env": "runtime-env-agent-port",
+    "agent-grpc": "dashboard-agent-grpc-port",
+    "agent": "dashboard-agent-listen-port",
+}
+
+_FIRST_WORKER_PORT = 10002
+
 SERVICES = {"ray-head": ("dashboard", "client", "gcs", "metrics"), "ray-serve": ("serve",)}
 """Services over the head and their ports. The names that the reports' users know (report 002, "Service endpoints")."""
 
@@ -41,6 +63,48 @@ GPU_TOLERATION: Manifest = {"key": "nvidia.com/gpu", "operator": "Exists", "effe
 
 _RAY_USER = 1000
 # The user `ray` of the upstream images: docker/base-deps/Dockerfile of ray-project/ray.
+
+
+HEAD_ACCOUNT, WORKER_ACCOUNT = "ray-head", "ray-worker"
+"""ServiceAccounts: the autoscaler in the head's pod talks to the API server, workers to nobody."""
+
+
+def workloads(spec: RaySpec) -> list[Workload]:
+    """Head, workers, the Job that empties Redis after the cluster, and the operator.
+
+    Source of the labels: RayNodeTypeLabelKey in KubeRay's controllers/ray/utils/constant.go.
+    """
+    internal = {
+        **{name: Port(port) for name, port in INTERNAL_PORTS.items()},
+        "workers": Port(_FIRST_WORKER_PORT, last=_last_worker_port(spec)),
+    }
+    head = {name: Port(port, _APP_PROTOCOL[name]) for name, port in PORTS.items()}
+    cleanup = [_ray_pods(spec, "ray-cleanup", "redis-cleanup", HEAD_ACCOUNT)] if spec.gcs_fault_tolerance else []
+    operator = [named(OPERATOR, OPERATOR, metrics=Port(8080, "http"))] if spec.operator.mode == "managed" else []
+    return [
+        _ray_pods(spec, "ray-head", "head", HEAD_ACCOUNT, **head, **internal),
+        _ray_pods(spec, "ray-worker", "worker", WORKER_ACCOUNT, metrics=head["metrics"], **internal),
+        *cleanup,
+        *operator,
+    ]
+
+
+def _ray_pods(spec: RaySpec, name: str, kind: str, account: str, **ports: Port) -> Workload:
+    selector = {"ray.io/cluster": spec.cluster_name, "ray.io/node-type": kind}
+    return Workload(name, selector, (account,), ports)
+
+
+def _last_worker_port(spec: RaySpec) -> int:
+    return _FIRST_WORKER_PORT + spec.worker_ports - 1
+
+
+def _internal_ports(spec: RaySpec) -> dict[str, str]:
+    """The ports among `rayStartParams`."""
+    return {
+        **{_START_PARAMS[name]: str(port) for name, port in INTERNAL_PORTS.items()},
+        "min-worker-port": str(_FIRST_WORKER_PORT),
+        "max-worker-port": str(_last_worker_port(spec)),
+    }
 
 
 def operator_role(namespace: Any) -> Manifest:
@@ -191,6 +255,7 @@ def _head_group(spec: RaySpec, images: RayImages, around: Surroundings) -> Manif
             "dashboard-host": "0.0.0.0",  # noqa: S104 the dashboard must answer on the pod's address
             "num-cpus": "0",
             "object-store-memory": _bytes(spec.head.shared_memory),
+            **_internal_ports(spec),
         },
         "template": _pod_template(
             spec,
@@ -198,7 +263,7 @@ def _head_group(spec: RaySpec, images: RayImages, around: Surroundings) -> Manif
             {
                 "name": "ray-head",
                 **_image(spec, images.ray),
-                "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
+                "ports": _ports({**PORTS, **INTERNAL_PORTS}),
             },
             around,
             pod={
@@ -219,7 +284,7 @@ def _authentication(spec: RaySpec) -> Manifest:
 
 def _worker_group(spec: RaySpec, images: RayImages, group: WorkerGroup, around: Surroundings) -> Manifest:
     now = around.scaling.get(group.name)
-    params = {"object-store-memory": _bytes(group.shared_memory)}
+    params = {"object-store-memory": _bytes(group.shared_memory), **_internal_ports(spec)}
     annotations: Manifest = {}
     if group.gpu:
         params["num-gpus"] = str(group.gpu.count)
@@ -238,7 +303,7 @@ def _worker_group(spec: RaySpec, images: RayImages, group: WorkerGroup, around: 
                 {
                     "name": "ray-worker",
                     **_image(spec, images.ray_gpu.reference if group.gpu else images.ray),
-                    "ports": [{"name": "metrics", "containerPort": PORTS["metrics"]}],
+                    "ports": _ports({"metrics": PORTS["metrics"], **INTERNAL_PORTS}),
                 },
                 around,
                 pod={
@@ -294,6 +359,10 @@ def _pod_template(
     }
 
 
+def _ports(ports: Mapping[str, int]) -> list[Manifest]:
+    return [{"name": name, "containerPort": port} for name, port in ports.items()]
+
+
 def _placement(shape: Head | WorkerGroup, gpu: Gpu | None) -> Manifest:
     """Where a pod may run; label and taint are the GPU operator's (NVIDIA gpu-feature-discovery)."""
     selector = {**shape.node_selector, **({"nvidia.com/gpu.product": gpu.model} if gpu else {})}
@@ -324,9 +393,6 @@ def service(spec: RaySpec, namespace: Any, name: str) -> Manifest:
     selector = {"ray.io/cluster": spec.cluster_name, "ray.io/node-type": "head"}
     ports = {port: (PORTS[port], _APP_PROTOCOL[port]) for port in SERVICES[name]}
     return objects.service("ray", namespace, name, selector, ports)
-
-
-_APP_PROTOCOL = {"gcs": "grpc", "dashboard": "http", "client": "grpc", "serve": "http", "metrics": "http"}
 
 
 def pre_pulls(spec: RaySpec, images: RayImages, namespace: Any, account: Any) -> dict[str, Manifest]:

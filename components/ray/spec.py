@@ -195,6 +195,8 @@ class RaySpec(Spec):
     """Groups of workers, each with a name and a shape of its own."""
     autoscaler: Autoscaler = Autoscaler()
     """Adds and removes workers within each group's bounds."""
+    worker_ports: Annotated[int, Field(strict=True, ge=10, le=100)] = 50
+    """Ports of a pod for Ray's own processes, one for each: at most so many tasks and actors run in it at a time."""
     authentication: Literal["token", "disabled"] = "token"
     """`disabled` leaves the dashboard and the job API, which run anyone's code, open to whoever reaches them."""
     gcs_fault_tolerance: bool = False

@@ -48,7 +48,7 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
     ) -> None:
         super().__init__(name, opts, on_error=on_error)
         self._images, self._generation = images, generation
-        account = self.child("account", objects.service_account("stores", namespace, "stores"))
+        account = self.child("account", objects.service_account("stores", namespace, manifests.ACCOUNT))
         self._around = Around(namespace, account.named(), priority_classes["control"])
         self.publish(
             StoresEndpoints(databases=self._databases(spec), redis=self._redis(spec), buckets=self._buckets(spec))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.kube import objects
+from components.kube.access import Neighbour, Port, Workload, named
 from components.kube.pods import (
     SECRETS_HASH,
     TMP,
@@ -25,13 +26,26 @@ from components.kube.pods import (
 )
 from components.kube.quantity import number
 from components.kube.wires import Bucket, Database, SecretRef
-from components.stores.spec import BucketSpec, DatabaseSpec, EmbeddedObjectStore, EmbeddedPostgres, EmbeddedRedis
+from components.stores.spec import (
+    BucketSpec,
+    DatabaseSpec,
+    EmbeddedObjectStore,
+    EmbeddedPostgres,
+    EmbeddedRedis,
+    ExternalObjectStore,
+    ExternalPostgres,
+    ExternalRedis,
+    StoresSpec,
+)
 
 POSTGRES, REDIS, OBJECT_STORE = "postgres", "redis", "object-store"
 """Names of the embedded stores and of their Services."""
 
 PORTS = {POSTGRES: (5432, "postgres"), REDIS: (6379, "redis"), OBJECT_STORE: (7070, "http")}
 """Port and application protocol of each."""
+
+ACCOUNT = "stores"
+"""The ServiceAccount of all its pods."""
 
 REGION = "us-east-1"
 """The region of the embedded object store, which is any client's default."""
@@ -42,6 +56,33 @@ ADMIN = "postgres"
 
 _USERS = {POSTGRES: 999, REDIS: 999, OBJECT_STORE: 65532, "client": 65532}
 # 999 is the server's user in the official images of PostgreSQL and Redis; PostgreSQL must find it in /etc/passwd.
+
+
+def workloads(spec: StoresSpec) -> list[Workload]:
+    """The stores in the namespace, and the Jobs that make what lies in them."""
+    found = [named(job, ACCOUNT) for job in ("databases", "buckets")]
+    for name, store in external_stores(spec).items():
+        if not store:
+            found.append(named(name, ACCOUNT, **{name: Port(*PORTS[name])}))
+        elif store.pods:
+            found.append(Workload(name, store.pods, (), {name: Port(store.address[1])}))
+    return found
+
+
+def neighbours(spec: StoresSpec) -> list[Neighbour]:
+    """The stores elsewhere: anywhere, because a policy cannot tell a name."""
+    return [
+        Neighbour(name, ports={name: Port(store.address[1])})
+        for name, store in external_stores(spec).items()
+        if store and not store.pods
+    ]
+
+
+def external_stores(
+    spec: StoresSpec,
+) -> dict[str, ExternalPostgres | ExternalRedis | ExternalObjectStore | None]:
+    """Each store by name; None where it is embedded."""
+    return {POSTGRES: spec.postgres.external, REDIS: spec.redis.external, OBJECT_STORE: spec.object_store.external}
 
 
 def postgres(spec: EmbeddedPostgres, image: str, around: Around, admin: SecretRef) -> Manifest:

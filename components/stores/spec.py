@@ -1,10 +1,11 @@
 """Decisions about data stores: each is `embedded` (in the namespace) or `external` (there already), never both."""
 
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.kube.model import Compute, DnsLabel, Host, ImageRef, Port, Quantity, Resources, Spec
+from components.kube.model import Compute, DnsLabel, Host, ImageRef, Labels, Port, Quantity, Resources, Spec
 from components.kube.quantity import number
 
 StoreT = TypeVar("StoreT", "Postgres", "Redis", "ObjectStore")
@@ -75,6 +76,13 @@ class ExternalPostgres(Spec):
     """`verify-full` also compares the certificate with the host; libpq's `sslmode`."""
     admin_secret: DnsLabel
     """Secret in the namespace with the keys `username` and `password` of a role that may create roles and databases."""
+    pods: Labels = Field(default_factory=dict)
+    """Labels of its pods, where those are in the platform's namespace: what is not admitted there is denied."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host, self.port
 
 
 class Postgres(Spec):
@@ -114,6 +122,13 @@ class ExternalRedis(Spec):
     """Name of the Secret."""
     password_key: str = "password"  # noqa: S105 the name of a key
     """Key within the Secret."""
+    pods: Labels = Field(default_factory=dict)
+    """Labels of its pods, where those are in the platform's namespace: what is not admitted there is denied."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host, self.port
 
 
 class Redis(Spec):
@@ -153,6 +168,14 @@ class ExternalObjectStore(Spec):
     """Key within the Secret: the access key's id."""
     secret_key: str = "secret-key"  # noqa: S105 the name of a key
     """Key within the Secret: the access key itself."""
+    pods: Labels = Field(default_factory=dict)
+    """Labels of its pods, where those are in the platform's namespace: what is not admitted there is denied."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
 
 
 class ObjectStore(Spec):

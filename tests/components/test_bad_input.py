@@ -15,15 +15,15 @@ def stores(**values: Any) -> dict[str, Any]:
 
 
 def postgres(**external: Any) -> dict[str, Any]:
-    return stores(postgres={"external": {"host": "db", "adminSecret": "db-admin", **external}})
+    return stores(postgres={"external": {"host": "db.example.com", "adminSecret": "db-admin", **external}})
 
 
 def redis(**external: Any) -> dict[str, Any]:
-    return stores(redis={"external": {"host": "redis", "passwordSecret": "redis", **external}})
+    return stores(redis={"external": {"host": "redis.example.com", "passwordSecret": "redis", **external}})
 
 
 def s3(**external: Any) -> dict[str, Any]:
-    return stores(objectStore={"external": {"url": "http://s3:9000", "secret": "s3", **external}})
+    return stores(objectStore={"external": {"url": "http://s3.example.com:9000", "secret": "s3", **external}})
 
 
 def disk(**volume: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def login(stack: Stack, role: str, password: str) -> str:
     return in_pod(
         stack,
         "psql --host=postgres --no-psqlrc --tuples-only --no-align --dbname=postgres --command='SELECT 1'",
+        like="databases",
         PGUSER=role,
         PGPASSWORD=password,
     )

@@ -18,10 +18,11 @@ def test_each_role_owns_its_database_and_sees_no_other(dev: Stack) -> None:
 
 def test_nobody_gets_in_without_a_password(dev: Stack) -> None:
     script = "psql --host=postgres --username=postgres --no-password --command='SELECT 1'"
-    assert "no password supplied" in ask(dev, script)
-    assert "password authentication failed" in ask(dev, script, PGPASSWORD="postgres")
+    assert "no password supplied" in ask(dev, script, like="databases")
+    assert "password authentication failed" in ask(dev, script, like="databases", PGPASSWORD="postgres")
     assert "NOAUTH" in dev.kubectl("exec", "redis-0", "--", "redis-cli", "ping")
-    assert "403" in ask(dev, "wget --server-response --output-document=- http://object-store:7070/backups")
+    fetch = "wget --server-response --output-document=- http://object-store:7070/backups"
+    assert "403" in ask(dev, fetch, like="buckets")
 
 
 def test_redis_keeps_what_it_has_and_refuses_what_it_has_no_room_for(dev: Stack) -> None:

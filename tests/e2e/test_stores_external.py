@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.clients import s3
-from tests.support.engine import Stack, eventually
+from tests.support.engine import Stack
 from tests.support.mlflow import logged, tracking
 from tests.support.ray import head, replaced
 
@@ -34,9 +34,8 @@ def outside(dev: Stack) -> Stack:
     ]
     dev.create(*objects)
     dev.kubectl("wait", "--for=condition=Ready", "pod/moto", "--timeout=60s")
-    assert eventually(lambda: s3(dev, "s3.list_buckets()['Buckets']", url=URL, keys=KEYS) == "[]", seconds=60)
     ray = head(dev)
-    stack = dev.with_config(stores={"objectStore": {"external": {"url": URL, "secret": KEYS}}})
+    stack = dev.with_config(stores={"objectStore": {"external": {"url": URL, "secret": KEYS, "pods": labels}}})
     done = stack.up()
     assert done.code == 0, done.text
     replaced(stack, ray)

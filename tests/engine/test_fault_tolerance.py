@@ -9,7 +9,7 @@ FINALIZER = "ray.io/gcs-ft-redis-cleanup-finalizer"
 
 
 def test_a_cluster_with_redis_is_destroyed_in_order(new_stack: Callable[[str, str], Stack]) -> None:
-    redis = {"host": "redis-shared", "passwordSecret": "redis-password"}
+    redis = {"host": "redis-shared", "passwordSecret": "redis-password", "pods": {"app": "redis"}}
     stack = new_stack("dev", "fault-tolerant").with_config(
         stores={"redis": {"external": redis}}, ray={"gcsFaultTolerance": True}
     )

@@ -158,7 +158,7 @@ def test_without_authentication_there_is_no_token_and_the_contract_says_so() -> 
 
 
 def test_redis_is_wired_where_fault_tolerance_is_chosen() -> None:
-    redis = {"host": "redis-shared", "passwordSecret": "redis-password"}
+    redis = {"host": "redis-shared", "passwordSecret": "redis-password", "pods": {"app": "redis"}}
     recording = record(
         Settings.model_validate({"stores": {"redis": {"external": redis}}, "ray": {"gcsFaultTolerance": True}})
     )

@@ -4,13 +4,30 @@ import shlex
 from itertools import count
 from typing import Any
 
-from tests.support.engine import Stack, eventually
+from components.kube.access import Workload
+from tests.support.engine import Stack, eventually, settings
 
 _NUMBERS = count()
 
 
-def start(stack: Stack, script: str, *, image: str = "ml-platform/store-client:1", **env: str | tuple[str, str]) -> str:
-    """Run a shell script in a pod; returns its name. A value of two words is a Secret and its key."""
+def start(
+    stack: Stack,
+    script: str,
+    *,
+    image: str = "ml-platform/store-client:1",
+    like: str | None = "clients",
+    **env: str | tuple[str, str],
+) -> str:
+    """Run a shell script in a pod; returns its name.
+
+    Args:
+        stack: in whose namespace.
+        script: to run.
+        image: of the pod.
+        like: whose labels the pod has, and with them what the access table lets it reach; nobody's if None.
+        **env: variables; a value of two words is a Secret and its key.
+    """
+    end = settings(stack).access().end(like) if like else None
     name = f"client-{next(_NUMBERS)}"
     variables: list[dict[str, Any]] = [
         {"name": key, "value": value}
@@ -29,16 +46,23 @@ def start(stack: Stack, script: str, *, image: str = "ml-platform/store-client:1
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": dict(end.selector) if isinstance(end, Workload) else {}},
         "spec": {"containers": [container], "restartPolicy": "Never"},
     }
     stack.create(pod)
     return name
 
 
-def ask(stack: Stack, script: str, *, image: str = "ml-platform/store-client:1", **env: str | tuple[str, str]) -> str:
+def ask(
+    stack: Stack,
+    script: str,
+    *,
+    image: str = "ml-platform/store-client:1",
+    like: str | None = "clients",
+    **env: str | tuple[str, str],
+) -> str:
     """What a shell script prints in a pod of the namespace."""
-    return ended(stack, start(stack, script, image=image, **env))
+    return ended(stack, start(stack, script, image=image, like=like, **env))
 
 
 def ended(stack: Stack, name: str, seconds: float = 90) -> str:
@@ -61,6 +85,7 @@ def sql(stack: Stack, statement: str, role: str, database: str) -> str:
         PGUSER=role,
         PGDATABASE=database,
         PGPASSWORD=(f"database-{role}", "password"),
+        like="databases",
     )
 
 
@@ -75,4 +100,5 @@ def s3(stack: Stack, expression: str, *, url: str = "http://object-store:7070", 
         AWS_REGION="us-east-1",
         AWS_ACCESS_KEY_ID=(keys, "access-key"),
         AWS_SECRET_ACCESS_KEY=(keys, "secret-key"),
+        like="buckets",
     )

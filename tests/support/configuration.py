@@ -16,6 +16,9 @@ from components.settings import BadSettings, Settings, Target, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
+API_SERVER = {"endpoints": [{"addresses": ["192.0.2.1"]}], "ports": [{"name": "https", "port": 6443}]}
+"""The EndpointSlice of an API server."""
+
 
 def stack_config(stack: str) -> dict[str, Any]:
     """The `config:` of a stack file of the checkout."""
@@ -42,7 +45,7 @@ def load_with(
     with (
         configured(config, stack, secret_keys),
         patch.object(Connection, "to", Connection),
-        patch.object(Connection, "read", lambda _self, _path: None),
+        patch.object(Connection, "read", lambda _self, path: API_SERVER if "endpointslices" in path else None),
     ):
         return load()
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
+from components.settings import Settings
 from sandbox.cluster import CONTEXT, Cluster
 from sandbox.workspace import POLICIES, ROOT, Workspace
-from tests.support.configuration import stack_config
+from tests.support.configuration import load_with, stack_config
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class Stack:
     def objects(self) -> set[str]:
         """Every object that carries the platform's label, cluster-wide."""
         kinds = "namespaces,priorityclasses,all,secrets,serviceaccounts,roles,rolebindings,resourcequotas,limitranges"
+        kinds += ",networkpolicies"
         listed = self.workspace.cluster.kubectl(
             "get", kinds, "--all-namespaces", "--selector", "app.kubernetes.io/part-of=ml-platform", "--output", "json"
         )
@@ -192,6 +194,11 @@ def run(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> O
     """Any command, with its output kept."""
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=900)
     return Outcome(done.returncode, done.stdout + done.stderr)
+
+
+def settings(stack: Stack) -> Settings:
+    """A stack's settings, typed."""
+    return load_with(stack.config, stack.name)[0]
 
 
 def eventually(check: Callable[[], bool], seconds: float = 30) -> bool:

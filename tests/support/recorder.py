@@ -124,7 +124,12 @@ def record(
     """
     recording = Recording()
     target = Target(
-        Connection("recorded"), f"organization/ml-platform-crds/{stack}", live, frozenset(), {"views.py": "views = []"}
+        Connection("recorded"),
+        f"organization/ml-platform-crds/{stack}",
+        live,
+        frozenset(),
+        {"views.py": "views = []"},
+        [("192.0.2.1", 6443)],
     )
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

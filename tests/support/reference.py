@@ -1,9 +1,12 @@
-"""Reference pages, written from the code: what can be configured, and what is published."""
+"""Reference pages, written from the code: what can be configured, what is published, who may talk to whom."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
+
+from components.kube.access import Access, AccessTable, Neighbour, Workload
 
 
 def page(title: str, lead: str, model: type[BaseModel], prefix: str) -> str:
@@ -65,3 +68,42 @@ def _models(field: dict[str, Any]) -> list[tuple[str, str]]:
     found = [("", field)] + [("", option) for option in field.get("anyOf", [])]
     found += [("[]", field["items"])] if "items" in field else []
     return [(suffix, option["$ref"].rsplit("/", 1)[1]) for suffix, option in found if "$ref" in option]
+
+
+def access(tables: Mapping[str, AccessTable]) -> str:
+    """A Markdown page of the access table of each stack: as a picture, and as a table."""
+    lead = (
+        "Who may talk to whom, written by `make golden` from `components/access.py`, where it is decided, and from "
+        "`ml-platform:mesh` of each stack. What has no row is denied. NetworkPolicies are made from the same rows."
+    )
+    parts = [f"# Access table\n\n{lead}\n"]
+    for stack, table in tables.items():
+        edges = sorted({f"  {_node(row.source)} --> {_node(row.target)}" for row in table.rows})
+        parts.append(f"## {stack}\n\n```mermaid\nflowchart LR\n" + "\n".join(edges) + "\n```\n")
+        rows = [f"| {row.source} | {row.target} | {_row_ports(table, row)} | {row.why} |" for row in table.rows]
+        parts.append("| source | target | ports | why |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
+        ends = [f"| {end.name} | {_who(end)} | {', '.join(end.accounts)} |" for end in table.ends]
+        parts.append("| name | who that is | service account |\n|---|---|---|\n" + "\n".join(ends) + "\n")
+    return "\n".join(parts)
+
+
+def _node(name: str) -> str:
+    """Mermaid takes some words, such as `end`, for its own where they stand alone."""
+    return f'{name}["{name}"]'
+
+
+def _row_ports(table: AccessTable, row: Access) -> str:
+    return ", ".join(f"{name} {table.port(row, name)}" for name in row.ports)
+
+
+def _who(end: Workload | Neighbour) -> str:
+    if isinstance(end, Workload):
+        return f"pods with {_labels(end.selector)}"
+    found = [f"`{cidr}`" for cidr in end.cidrs]
+    if end.namespace:
+        found.append(f"pods of `{end.namespace}`" + (f" with {_labels(end.labels)}" if end.labels else ""))
+    return ", ".join(found) or "anywhere"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"`{key}: {value}`" for key, value in labels.items())

@@ -1,0 +1,173 @@
+"""Who may talk to whom: the one table.
+
+"May X talk to Y?": look for the row. What no row admits is denied. Rows for others than the platform's own workloads
+come from `ml-platform:mesh` in the stack's file. docs/access.md shows the table of each stack, with numbers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from components.feast.manifests import workloads as feast_workloads
+from components.feast.spec import FeastSpec
+from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Workload
+from components.mesh.spec import MeshSpec
+from components.mlflow.manifests import workloads as mlflow_workloads
+from components.mlflow.spec import MLflowSpec
+from components.ray.manifests import workloads as ray_workloads
+from components.ray.spec import RaySpec
+from components.stores import manifests as stores
+from components.stores.spec import StoresSpec
+from components.tenancy.spec import TenancySpec
+
+CLIENT_LABELS = {"ml-platform/client": "true"}
+"""A pod of another team in the platform's namespace that has them may use what the platform serves."""
+
+_RAY = ("node-manager", "object-manager", "runtime-env", "agent-grpc", "agent", "workers")
+_SERVED = {
+    "mlflow": ("http",),
+    "feast-server": ("http", "grpc"),
+    "feast-registry": ("grpc",),
+    "ray-head": ("dashboard", "client", "serve"),
+}
+
+_Row = tuple[str, str, tuple[str, ...], str]
+
+_ROWS: tuple[_Row, ...] = (
+    (EVERYONE, "cluster-dns", ("dns", "dns-tcp"), "Names of Services"),
+    ("ray-head", "ray-worker", _RAY, "One Ray: tasks, objects, logs"),
+    ("ray-worker", "ray-head", ("gcs", *_RAY), "One Ray: joining, tasks, objects"),
+    ("ray-worker", "ray-worker", _RAY, "One Ray: objects go from worker to worker"),
+    ("ray-head", "api-server", ("https",), "The autoscaler adds and removes workers"),
+    ("ray-cleanup", "redis", ("redis",), "Removes that state with the cluster"),
+    ("kuberay-operator", "api-server", ("https",), "Watches RayClusters and makes their pods"),
+    ("kuberay-operator", "ray-head", ("dashboard", "serve"), "Sends RayJobs, looks after RayServices"),
+    ("ray-head", "mlflow", ("http",), "Drivers of jobs log runs"),
+    ("ray-worker", "mlflow", ("http",), "Tasks log runs"),
+    ("ray-head", "feast-server", ("http", "grpc"), "Drivers of jobs read features"),
+    ("ray-worker", "feast-server", ("http", "grpc"), "Tasks and served models read features"),
+    ("ray-head", "feast-registry", ("grpc",), "Drivers of jobs look up feature views"),
+    ("ray-worker", "feast-registry", ("grpc",), "Tasks look up feature views"),
+    ("ray-head", "object-store", ("object-store",), "Checkpoints and results in the bucket of Ray"),
+    ("ray-worker", "object-store", ("object-store",), "Checkpoints and results in the bucket of Ray"),
+    ("mlflow", "postgres", ("postgres",), "Experiments, models, users"),
+    ("mlflow", "object-store", ("object-store",), "Artifacts, for which clients ask the server"),
+    ("mlflow-backup", "postgres", ("postgres",), "Dumps the databases before a migration"),
+    ("mlflow-backup", "object-store", ("object-store",), "Keeps the dumps"),
+    ("mlflow-migrate", "postgres", ("postgres",), "Migrates the databases"),
+    ("mlflow-gc", "postgres", ("postgres",), "Finds what users have deleted"),
+    ("mlflow-gc", "mlflow", ("http",), "Removes artifacts through the server"),
+    ("mlflow-gc", "object-store", ("object-store",), "Removes artifacts"),
+    ("feast-server", "postgres", ("postgres",), "The registry, and rows of the offline store"),
+    ("feast-server", "redis", ("redis",), "The online store"),
+    ("feast-registry", "postgres", ("postgres",), "The registry"),
+    ("feast-apply", "postgres", ("postgres",), "Writes the registry, makes tables"),
+    ("feast-apply", "redis", ("redis",), "Removes views that are gone"),
+    ("feast-materialize", "postgres", ("postgres",), "Reads the offline store"),
+    ("feast-materialize", "redis", ("redis",), "Writes the online store"),
+    ("databases", "postgres", ("postgres",), "Makes databases and roles"),
+    ("buckets", "object-store", ("object-store",), "Makes buckets"),
+    *(("clients", target, ports, "Workloads of other teams in the namespace") for target, ports in _SERVED.items()),
+)
+"""Source, target, ports of the target, why. A row is left out where a stack lacks one of its ends or ports."""
+
+
+def access_table(
+    *,
+    tenancy: TenancySpec,
+    stores_spec: StoresSpec,
+    mlflow: MLflowSpec,
+    feast: FeastSpec,
+    ray: RaySpec,
+    mesh: MeshSpec,
+    api_server: Sequence[tuple[str, int]] = (),
+) -> AccessTable:
+    """The table of one stack.
+
+    Args:
+        tenancy: whose accounts clients have.
+        stores_spec: decides which stores are neighbours.
+        mlflow: its settings.
+        feast: its settings.
+        ray: its settings.
+        mesh: further neighbours and rows.
+        api_server: addresses and port of the API server.
+    """
+    workloads = (
+        *ray_workloads(ray),
+        *mlflow_workloads(mlflow),
+        *feast_workloads(feast),
+        *stores.workloads(stores_spec),
+        Workload("clients", CLIENT_LABELS, tenancy.service_accounts),
+    )
+    others = tuple(_neighbours(stores_spec, mlflow, feast, mesh, api_server))
+    ends: list[Workload | Neighbour] = [*workloads, *others]
+    ports = {end.name: end.ports for end in ends}
+    own = [Access(*row) for row in (*_ROWS, *_by_choice(ray, feast), *_teams(mlflow, feast))]
+    further = [Access(row.source, row.target, row.ports, row.why) for row in mesh.access]
+    return AccessTable(workloads, others, (*_there(own, ports), *further))
+
+
+def _by_choice(ray: RaySpec, feast: FeastSpec) -> Iterator[_Row]:
+    """Rows that a setting asks for."""
+    if ray.gcs_fault_tolerance:
+        yield "ray-head", "redis", ("redis",), "The cluster's state outlives the head"
+    if feast.authorization == "kubernetes":
+        for server in ("feast-server", "feast-registry"):
+            yield server, "api-server", ("https",), "Asks whose a token is"
+    if feast.authorization == "oidc":
+        for server in ("feast-server", "feast-registry"):
+            yield server, "identity-provider", ("https",), "Fetches the keys that tokens are signed with"
+
+
+def _teams(mlflow: MLflowSpec, feast: FeastSpec) -> Iterator[_Row]:
+    """Rows of the namespaces that have a client's ConfigMap."""
+    for namespace in mlflow.client_namespaces:
+        yield _team(namespace), "mlflow", _SERVED["mlflow"], "Clients in another namespace (mlflow.clientNamespaces)"
+    for namespace in feast.client_namespaces:
+        for server in ("feast-server", "feast-registry"):
+            yield _team(namespace), server, _SERVED[server], "Clients in another namespace (feast.clientNamespaces)"
+
+
+def _there(rows: Iterable[Access], ports: Mapping[str, Mapping[str, Port]]) -> Iterator[Access]:
+    """The rows whose ends the stack has, with the ports that it has."""
+    for row in rows:
+        if row.source in {*ports, EVERYONE} and row.target in ports:
+            there = tuple(port for port in row.ports if port in ports[row.target])
+            if there:
+                yield replace(row, ports=there)
+
+
+def _neighbours(
+    stores_spec: StoresSpec, mlflow: MLflowSpec, feast: FeastSpec, mesh: MeshSpec, api_server: Sequence[tuple[str, int]]
+) -> Iterator[Neighbour]:
+    yield Neighbour(
+        "cluster-dns",
+        namespace="kube-system",
+        labels={"k8s-app": "kube-dns"},
+        cidrs=mesh.dns,
+        ports={"dns": Port(53, "udp"), "dns-tcp": Port(53)},
+    )
+    yield Neighbour(
+        "api-server",
+        cidrs=mesh.api_server or tuple(f"{address}/32" for address, _ in api_server),
+        ports={"https": Port(api_server[0][1] if api_server else 443, "https")},
+    )
+    yield from stores.neighbours(stores_spec)
+    if feast.oidc:
+        yield Neighbour("identity-provider", ports={"https": Port(urlsplit(feast.oidc.discovery_url).port or 443)})
+    for namespace in sorted({*mlflow.client_namespaces, *feast.client_namespaces}):
+        yield Neighbour(_team(namespace), namespace=namespace)
+    for other in mesh.neighbours:
+        yield Neighbour(
+            other.name,
+            namespace=other.namespace,
+            labels=other.labels,
+            accounts=(other.service_account,) if other.service_account else (),
+            cidrs=other.cidrs,
+            ports={name: Port(port) for name, port in other.ports.items()},
+        )
+
+
+def _team(namespace: str) -> str:
+    return f"namespace-{namespace}"

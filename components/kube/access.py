@@ -1,0 +1,145 @@
+"""Words of the access table: who there is, on which ports they listen, and who may talk to whom.
+
+A subsystem says which workloads it has; who may reach them is said in `components/access.py`, and nowhere else.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+EVERYONE = "everyone"
+"""As a source: every pod of the namespace, also one that no workload describes."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port, or a range of ports, that something listens on.
+
+    Attributes:
+        number: the port, or the first of the range.
+        protocol: what is spoken, as `appProtocol` of a Service says it; `udp` for datagrams.
+        last: of the range.
+    """
+
+    number: int
+    protocol: str = "tcp"
+    last: int | None = None
+
+    def __str__(self) -> str:
+        numbers = f"{self.number}-{self.last}" if self.last else str(self.number)
+        return f"{numbers}/udp" if self.protocol == "udp" else numbers
+
+    def __contains__(self, number: int) -> bool:
+        return self.number <= number <= (self.last or self.number)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Pods of the namespace that do the same.
+
+    Attributes:
+        name: as the table says it.
+        selector: labels that its pods have, and no others.
+        accounts: the ServiceAccounts that its pods may have.
+        ports: what its pods listen on, by the names of their container ports.
+    """
+
+    name: str
+    selector: Mapping[str, str]
+    accounts: tuple[str, ...]
+    ports: Mapping[str, Port] = field(default_factory=dict)
+
+
+def named(name: str, account: str, **ports: Port) -> Workload:
+    """A workload whose pods are found by their name, as `objects.workload` and `objects.job` label them."""
+    return Workload(name, {"app.kubernetes.io/name": name}, (account,), ports)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Who is not of the platform: pods of another namespace, or addresses; with neither, anyone anywhere.
+
+    Attributes:
+        name: as the table says it.
+        namespace: where its pods are.
+        labels: that they have, all of the namespace when empty.
+        accounts: the ServiceAccounts that they may have, any when empty.
+        cidrs: ranges of addresses.
+        ports: what it listens on.
+    """
+
+    name: str
+    namespace: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    accounts: tuple[str, ...] = ()
+    cidrs: tuple[str, ...] = ()
+    ports: Mapping[str, Port] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Access:
+    """One row: `source` may talk to `target` on `ports`, because of `why`."""
+
+    source: str
+    target: str
+    ports: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class AccessTable:
+    """Who there is, and every row; what no row admits is denied.
+
+    Attributes:
+        workloads: of the platform.
+        neighbours: all others.
+        rows: in the order in which a reader wants them.
+    """
+
+    workloads: tuple[Workload, ...]
+    neighbours: tuple[Neighbour, ...]
+    rows: tuple[Access, ...]
+
+    def end(self, name: str) -> Workload | Neighbour:
+        """Who has a name.
+
+        Raises:
+            KeyError: nobody has.
+        """
+        return {end.name: end for end in self.ends}[name]
+
+    @property
+    def ends(self) -> list[Workload | Neighbour]:
+        """All who have a name."""
+        return [*self.workloads, *self.neighbours]
+
+    def into(self, target: str) -> list[Access]:
+        """The rows that admit someone to a workload."""
+        return [row for row in self.rows if row.target == target]
+
+    def out_of(self, source: str) -> list[Access]:
+        """The rows that let a workload, or everyone, reach something."""
+        return [row for row in self.rows if row.source == source]
+
+    def port(self, row: Access, name: str) -> Port:
+        """What a row's port is at its target."""
+        return self.end(row.target).ports[name]
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with it, each as a sentence: names that nobody has, ports that nobody listens on."""
+        names = [end.name for end in self.ends]
+        for name in sorted(set(names)):
+            if names.count(name) > 1 or name == EVERYONE:
+                yield f"the name '{name}' is taken: give the neighbour another one"
+        for row in self.rows:
+            unknown = {row.source, row.target} - set(names) - ({EVERYONE} - {row.target})
+            for name in sorted(unknown):
+                yield f"'{name}' is neither a workload nor a neighbour: there are {', '.join(sorted(names))}"
+            if unknown:
+                continue
+            ports = self.end(row.target).ports
+            for port in row.ports:
+                if port not in ports:
+                    listed = ", ".join(f"{name} ({number})" for name, number in ports.items()) or "none"
+                    yield f"{row.target} has no port named '{port}': it has {listed}"
+            if {row.source, row.target} <= {neighbour.name for neighbour in self.neighbours}:
+                yield f"{row.source} and {row.target} are both neighbours: one of them must be a workload"

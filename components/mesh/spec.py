@@ -1,0 +1,81 @@
+"""Decisions about who else may talk to the platform. Who does within it is `components/access.py`."""
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from components.kube.model import DnsLabel, Labels, Port, Spec
+
+
+def _cidr(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"must be a range of addresses such as '10.9.0.0/16': {error}") from None
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+"""A range of addresses."""
+
+Why = Annotated[str, Field(min_length=10)]
+"""A reason that a reviewer understands."""
+
+
+class NeighbourSpec(Spec):
+    """Someone who is not of the platform: pods of another namespace, or a range of addresses."""
+
+    name: DnsLabel
+    """What `access` calls it."""
+    namespace: DnsLabel | None = None
+    """Where its pods are."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels of its pods; all of the namespace without."""
+    service_account: DnsLabel | None = None
+    """Identity of its pods in the mesh; any of the namespace without."""
+    cidrs: tuple[Cidr, ...] = ()
+    """Its addresses, where it has no pods in this cluster."""
+    ports: dict[DnsLabel, Port] = Field(default_factory=dict)
+    """Ports that the platform may reach it on, by name."""
+
+    @model_validator(mode="after")
+    def _pods_or_addresses(self) -> "NeighbourSpec":
+        if bool(self.namespace) == bool(self.cidrs):
+            raise ValueError("needs one of namespace and cidrs: its pods are in a namespace, or it has addresses")
+        if self.cidrs and (self.labels or self.service_account):
+            raise ValueError("has cidrs, so it has no pods: labels and serviceAccount go with namespace")
+        return self
+
+
+class AccessSpec(Spec):
+    """One more row of the access table: who may talk to whom, and why."""
+
+    source: DnsLabel
+    """A workload of the platform or one of `neighbours`."""
+    target: DnsLabel
+    """A workload of the platform or one of `neighbours`."""
+    ports: Annotated[tuple[DnsLabel, ...], Field(min_length=1)]
+    """Names of ports of the target; docs/access.md lists them."""
+    why: Why
+    """What for."""
+
+
+class MeshSpec(Spec):
+    """Who may talk to whom, beyond what the platform itself needs."""
+
+    neighbours: tuple[NeighbourSpec, ...] = ()
+    """Who else there is."""
+    access: tuple[AccessSpec, ...] = ()
+    """Rows beyond those of `components/access.py`."""
+    dns: tuple[Cidr, ...] = ("169.254.20.10/32",)
+    """Addresses of the cluster's DNS beside its pods in kube-system; this one is NodeLocal DNSCache's."""
+    api_server: tuple[Cidr, ...] = ()
+    """Addresses of the API server, where they change; without, those that it names itself with each `up`."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "MeshSpec":
+        names = [neighbour.name for neighbour in self.neighbours]
+        for name in sorted(set(names)):
+            if names.count(name) > 1:
+                raise ValueError(f"neighbours has {names.count(name)} named '{name}': names must be unique")
+        return self

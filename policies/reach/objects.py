@@ -1,0 +1,147 @@
+"""The judged set: manifests, read once and strictly, in an order that does not depend on how they came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from policies.reach.authorization import AuthorizationPolicy, read_authorization_policy
+from policies.reach.destinations import DestinationRule, Service, read_destination_rule, read_service
+from policies.reach.fields import Field
+from policies.reach.mtls import PeerAuthentication, read_peer_authentication
+from policies.reach.network import NetworkPolicy, read_network_policy
+
+Manifest = Mapping[str, Any]
+KINDS: Final = {
+    ("", "Namespace"),
+    ("", "Service"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("security.istio.io", "PeerAuthentication"),
+    ("security.istio.io", "AuthorizationPolicy"),
+    ("networking.istio.io", "DestinationRule"),
+}
+_YOUNGEST: Final = "~"  # sorts after every timestamp: what has none is not in a cluster yet
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Policies and what they refer to; each kind has the oldest first."""
+
+    root_namespace: str = "istio-system"
+    trust_domain: str = "cluster.local"
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
+    network_policies: tuple[NetworkPolicy, ...] = ()
+    peer_authentications: tuple[PeerAuthentication, ...] = ()
+    authorization_policies: tuple[AuthorizationPolicy, ...] = ()
+    destination_rules: tuple[DestinationRule, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        manifests: Iterable[Manifest],
+        *,
+        root_namespace: str = "istio-system",
+        trust_domain: str = "cluster.local",
+    ) -> Objects:
+        """Read manifests; lists are taken apart, and kinds that do not matter are left out.
+
+        An object without a namespace is in `default`, as for the API server.
+
+        Raises:
+            ValueError: with a line for everything that has another shape than Kubernetes and Istio give it.
+        """
+        problems: list[str] = []
+        found = sorted(_matter(manifests, problems), key=lambda each: each.age)
+        seen: set[tuple[str, str, str]] = set()
+        for each in found:
+            if each.identity in seen:
+                problems.append(f"{each.owner}: is there twice")
+            seen.add(each.identity)
+
+        def specs(kind: str) -> Iterator[tuple[str, str, Field]]:
+            return ((each.namespace, each.name, each.spec) for each in found if each.kind == kind)
+
+        objects = cls(
+            root_namespace,
+            trust_domain,
+            {each.name: each.metadata.labels("labels") for each in found if each.kind == "Namespace"},
+            tuple(read_service(*spec) for spec in specs("Service")),
+            tuple(read_network_policy(*spec) for spec in specs("NetworkPolicy")),
+            tuple(read_peer_authentication(*spec) for spec in specs("PeerAuthentication")),
+            tuple(
+                read_authorization_policy(each.namespace, each.name, each.spec, dry_run=each.dry_run)
+                for each in found
+                if each.kind == "AuthorizationPolicy"
+            ),
+            tuple(read_destination_rule(*spec) for spec in specs("DestinationRule")),
+        )
+        if problems:
+            raise ValueError("\n".join(dict.fromkeys(problems)))
+        return objects
+
+    def namespace_labels(self, name: str) -> dict[str, str]:
+        """The labels of a namespace, with the one that the API server always sets."""
+        return {**self.namespaces.get(name, {}), "kubernetes.io/metadata.name": name}
+
+
+@dataclass(frozen=True)
+class _Object:
+    kind: str
+    name: str
+    namespace: str
+    created: str
+    dry_run: bool
+    metadata: Field
+    spec: Field
+
+    @property
+    def owner(self) -> str:
+        return self.metadata.owner
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.kind, self.namespace, self.name)
+
+    @property
+    def age(self) -> tuple[str, str, str, str]:
+        return (self.created or _YOUNGEST, *self.identity)
+
+
+def _matter(manifests: Iterable[Manifest], problems: list[str]) -> Iterator[_Object]:
+    for place, manifest in enumerate(manifests, 1):
+        yield from _read(Field(manifest, f"object {place}", "", problems), "", "")
+
+
+def _read(whole: Field, api_version: str, kind: str) -> Iterator[_Object]:
+    """The objects in a manifest. In a list of one kind the elements may leave out what they are."""
+    api_version, kind = whole.optional("apiVersion", api_version), whole.optional("kind", kind)
+    if not (api_version and kind):
+        if isinstance(whole.raw, Mapping):
+            whole.wrong("needs apiVersion and kind")
+        whole.mapping()
+        return
+    if kind == "List" or (kind.endswith("List") and whole.has("items")):
+        inherited = ("", "") if kind == "List" else (api_version, kind.removesuffix("List"))
+        if not whole.has("items"):
+            whole.wrong("is a list without items")
+        for item in whole.items("items"):
+            yield from _read(item, *inherited)
+    elif (api_version.rpartition("/")[0], kind) in KINDS:
+        yield _read_object(whole, kind)
+
+
+def _read_object(whole: Field, kind: str) -> _Object:
+    metadata = whole.child("metadata")
+    name = metadata.optional("name")
+    if not name:
+        metadata.wrong("needs a name")
+    namespace = "" if kind == "Namespace" else metadata.optional("namespace", "default")
+    owner = f"{kind} {namespace}/{name or '?'}" if namespace else f"{kind} {name or '?'}"
+    named = Field(whole.raw, owner, "", whole.problems)
+    metadata = named.child("metadata")
+    created = metadata.mapping().get("creationTimestamp")  # null in what Go clients print
+    # strconv.ParseBool, as in isDryRun of pilot/pkg/security/authz/builder
+    dry_run = metadata.labels("annotations").get("istio.io/dry-run", "") in ("1", "t", "T", "true", "TRUE", "True")
+    return _Object(kind, name, namespace, str(created or ""), dry_run, metadata, named.child("spec"))
