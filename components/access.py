@@ -39,7 +39,7 @@ _ROWS: tuple[_Row, ...] = (
     ("ray-worker", "ray-head", ("gcs", *_RAY), "One Ray: joining, tasks, objects"),
     ("ray-worker", "ray-worker", _RAY, "One Ray: objects go from worker to worker"),
     ("ray-head", "api-server", ("https",), "The autoscaler adds and removes workers"),
-    ("ray-cleanup", "redis", ("redis",), "Removes that state with the cluster"),
+    ("ray-cleanup", "redis", ("redis",), "Empties Redis of a cluster that goes"),
     ("kuberay-operator", "api-server", ("https",), "Watches RayClusters and makes their pods"),
     ("kuberay-operator", "ray-head", ("dashboard", "serve"), "Sends RayJobs, looks after RayServices"),
     ("ray-head", "mlflow", ("http",), "Drivers of jobs log runs"),

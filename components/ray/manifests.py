@@ -72,19 +72,20 @@ HEAD_ACCOUNT, WORKER_ACCOUNT = "ray-head", "ray-worker"
 def workloads(spec: RaySpec) -> list[Workload]:
     """Head, workers, the Job that empties Redis after the cluster, and the operator.
 
-    Source of the labels: RayNodeTypeLabelKey in KubeRay's controllers/ray/utils/constant.go.
+    The Job runs when a cluster goes that had its state in Redis, so also where the new settings no longer want that.
+    Source of the labels: RayNodeTypeLabelKey in KubeRay's controllers/ray/utils/constant.go, buildRedisCleanupJob in
+    controllers/ray/raycluster_controller.go.
     """
     internal = {
         **{name: Port(port) for name, port in INTERNAL_PORTS.items()},
         "workers": Port(_FIRST_WORKER_PORT, last=_last_worker_port(spec)),
     }
     head = {name: Port(port, _APP_PROTOCOL[name]) for name, port in PORTS.items()}
-    cleanup = [_ray_pods(spec, "ray-cleanup", "redis-cleanup", HEAD_ACCOUNT)] if spec.gcs_fault_tolerance else []
     operator = [named(OPERATOR, OPERATOR, metrics=Port(8080, "http"))] if spec.operator.mode == "managed" else []
     return [
         _ray_pods(spec, "ray-head", "head", HEAD_ACCOUNT, **head, **internal),
         _ray_pods(spec, "ray-worker", "worker", WORKER_ACCOUNT, metrics=head["metrics"], **internal),
-        *cleanup,
+        _ray_pods(spec, "ray-cleanup", "redis-cleanup", HEAD_ACCOUNT),
         *operator,
     ]
 
