@@ -81,11 +81,8 @@ def test_every_pod_is_of_one_workload_with_its_account_and_ports(recording: Reco
         described = {(port, number.number) for port, number in workload.ports.items() if not number.last}
         assert listened == described, name
     external = {name for name in ("postgres", "redis", "object-store") if not recording.of_type("StatefulSet")}
-    assert {each.name for each in table.workloads} - seen == {"clients"} | external | {
-        each.name
-        for each in table.workloads
-        if each.name == "ray-cleanup"  # made by KubeRay when the cluster goes
-    }
+    # KubeRay makes the last when a cluster goes.
+    assert {each.name for each in table.workloads} - seen == external | {"clients", "ray-cleanup"}
 
 
 def test_ray_is_told_to_use_the_ports_of_the_table(recording: Recording, table: AccessTable) -> None:
