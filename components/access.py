@@ -40,6 +40,7 @@ _ROWS: tuple[_Row, ...] = (
     ("ray-worker", "ray-worker", _RAY, "One Ray: objects go from worker to worker"),
     ("ray-head", "api-server", ("https",), "The autoscaler adds and removes workers"),
     ("ray-cleanup", "redis", ("redis",), "Empties Redis of a cluster that goes"),
+    ("ray-ready", "api-server", ("https",), "Sees when all pods of Ray are ready"),
     ("kuberay-operator", "api-server", ("https",), "Watches RayClusters and makes their pods"),
     ("kuberay-operator", "ray-head", ("dashboard", "serve"), "Sends RayJobs, looks after RayServices"),
     ("ray-head", "mlflow", ("http",), "Drivers of jobs log runs"),

@@ -69,8 +69,8 @@ class Images(Spec):
     object_store: ImageRef = "ml-platform/object-store:1.8.0"
     """The S3-compatible server, where it is embedded."""
     store_client: ImageRef = "ml-platform/store-client:1"
-    """Makes databases, roles and buckets, and dumps databases; built from `images/`. `pg_dump` in it must not be older
-    than the server."""
+    """Makes databases, roles and buckets, dumps databases, waits for Ray; built from `images/`. `pg_dump` in it must
+    not be older than the server."""
     mlflow: ImageRef = "ml-platform/mlflow:3.17.2"
     """Tracking server, migration, garbage collection; built from `images/`."""
     feast: ImageRef = "ml-platform/feast:0.67.0"
@@ -98,6 +98,7 @@ class Images(Spec):
             ray=self._mirrored(self.ray),
             ray_gpu=GpuImage(reference=self._mirrored(self.ray_gpu.reference), cuda=self.ray_gpu.cuda),
             kuberay_operator=self._mirrored(self.kuberay_operator),
+            store_client=self._mirrored(self.store_client),
         )
 
     @model_validator(mode="after")

@@ -1,20 +1,18 @@
 """RayCluster: the KubeRay operator and one autoscaled RayCluster.
 
-It promises a cluster that is made only when its head and the workers that exist are ready, whose dashboard and job API
-ask for a token, and whose scaling a later update never undoes. It refuses to exist beside CRDs of another release.
-
-KubeRay calls a cluster ready when the pods that exist run. So an update returns when the operator begins to replace
-them, and a worker that a quota refuses is not missed.
+It promises a cluster whose head and workers are all ready when an update ends, whose dashboard and job API ask for a
+token, and whose scaling a later update never undoes. It refuses to exist beside CRDs of another release.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 
 from components.base import Component, KubernetesObject, digest, endpoint
 from components.kube import objects
-from components.kube.pods import SECRETS_HASH
+from components.kube.labels import fingerprint
+from components.kube.pods import SECRETS_HASH, Around
 from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
 from components.ray import manifests
 from components.ray.spec import RayImages, RaySpec, Scaling
@@ -66,6 +64,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts, on_error=on_error)
+        self._images = images
         head_account = self.child("head-account", objects.service_account("ray", namespace, manifests.HEAD_ACCOUNT))
         worker_account = self.child(
             "worker-account", objects.service_account("ray", namespace, manifests.WORKER_ACCOUNT)
@@ -118,6 +117,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             replace_on_changes=["spec.gcsFaultToleranceOptions"],
             create_timeout=spec.ready_timeout_seconds,
         )
+        self._wait_for_pods(spec, images.store_client, around, cluster)
         head, serve = (
             self.child(
                 service.removeprefix("ray-") + "-service", manifests.service(spec, namespace, service), after=[cluster]
@@ -136,6 +136,23 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
                 token=token.ref(manifests.AUTH_KEY) if token else None,
             )
         )
+
+    def _wait_for_pods(
+        self, spec: RaySpec, image: str, around: manifests.Surroundings, cluster: KubernetesObject
+    ) -> None:
+        account = self.child("ready-account", objects.service_account("ray", around.namespace, manifests.READY))
+        role = self.child("ready-role", manifests.ready_role(around.namespace))
+        binding = self.child(
+            "ready-binding", objects.role_binding("ray", around.namespace, manifests.READY), after=[account, role]
+        )
+        form = manifests.ray_cluster(spec, self._images, replace(around, scaling={}))["spec"]
+        job = manifests.ready_job(
+            spec,
+            image,
+            Around(around.namespace, account.named(), around.priority_classes["control"]),
+            pulumi.Output.json_dumps(form).apply(fingerprint),
+        )
+        self.child("ready", job, after=[cluster, binding], create_timeout=spec.ready_timeout_seconds + 120)
 
     def _operator(
         self,

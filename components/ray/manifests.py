@@ -13,13 +13,16 @@ from components.kube.labels import labels
 from components.kube.pods import (
     RESTRICTED_POD,
     TELLS_WHY,
+    Around,
     Manifest,
     container,
     http_probe,
+    pod,
     resources,
     restricted_container,
     s3_env,
     secret_env,
+    small,
 )
 from components.kube.quantity import number
 from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login
@@ -56,6 +59,7 @@ AUTH_SECRET, AUTH_KEY = "ray-auth-token", "auth_token"
 """KubeRay reads this key: RAY_AUTH_TOKEN_SECRET_KEY in controllers/ray/utils/constant.go."""
 
 OPERATOR = "kuberay-operator"
+READY = "ray-ready"
 CUDA_ANNOTATION = "ml-platform/cuda-version"
 """Read by the policy `gpu-runs-image-cuda` where an image's tag does not tell."""
 
@@ -87,6 +91,7 @@ def workloads(spec: RaySpec) -> list[Workload]:
         _ray_pods(spec, "ray-worker", "worker", WORKER_ACCOUNT, metrics=head["metrics"], **internal),
         _ray_pods(spec, "ray-cleanup", "redis-cleanup", HEAD_ACCOUNT),
         *operator,
+        named(READY, READY),
     ]
 
 
@@ -413,6 +418,38 @@ def pre_pulls(spec: RaySpec, images: RayImages, namespace: Any, account: Any) ->
         name: objects.image_pull("ray", namespace, name, _image(spec, image), {**identity, **placement})
         for name, (image, placement) in wanted.items()
     }
+
+
+def ready_role(namespace: Any) -> Manifest:
+    """What `ready_job` has to see."""
+    return objects.role("ray", namespace, READY, [("ray.io", ["rayclusters"], ["get"]), ("", ["pods"], ["list"])])
+
+
+def ready_job(spec: RaySpec, image: str, around: Around, revision: Any) -> Manifest:
+    """Succeeds when every pod that the cluster wants is ready, and runs again for each new form of the cluster.
+
+    Args:
+        spec: decisions.
+        image: with the command `await-raycluster`.
+        around: where it runs, with an account that has `ready_role`.
+        revision: changes with the cluster's form, and not with what its autoscaler decides.
+    """
+    env = [
+        {"name": "NAMESPACE", "value": around.namespace},
+        {"name": "CLUSTER", "value": spec.cluster_name},
+        {"name": "SECONDS", "value": str(spec.ready_timeout_seconds)},
+    ]
+    step = container("await", image, small("20m", "64Mi"), command=["await-raycluster"], env=env)
+    return objects.job(
+        "ray",
+        around.namespace,
+        READY,
+        pod=pod(around, 65532, step, automountServiceAccountToken=True),
+        # What it tells at its end is told by then.
+        seconds=spec.ready_timeout_seconds + 60,
+        annotations={"ml-platform/revision": revision},
+        retries=0,
+    )
 
 
 def _image(spec: RaySpec, image: str) -> Manifest:

@@ -51,6 +51,8 @@ class RayImages(Spec):
     """GPU workers."""
     kuberay_operator: ImageRef
     """The operator, never an image of Ray."""
+    store_client: ImageRef
+    """Waits for the cluster's pods."""
 
 
 class Gpu(Spec):

@@ -57,10 +57,10 @@ def test_nobody_but_clients_and_the_operator_sees_the_dashboard() -> None:
 
 
 def test_the_api_server_is_for_those_that_ask_it() -> None:
-    assert {row.source for row in table().into("api-server")} == {"ray-head", "kuberay-operator"}
+    assert {row.source for row in table().into("api-server")} == {"ray-head", "ray-ready", "kuberay-operator"}
     prod = table("prod")
     assert {row.source for row in prod.into("api-server")} == {
-        *("ray-head", "kuberay-operator", "feast-server", "feast-registry")
+        *("ray-head", "ray-ready", "kuberay-operator", "feast-server", "feast-registry")
     }
     assert prod.end("api-server").ports["https"].number == 6443
 

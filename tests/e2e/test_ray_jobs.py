@@ -1,12 +1,13 @@
-"""Ray on real pods: jobs with and without the token, and an autoscaler that works within its bounds."""
+"""Ray on real pods: jobs with and without the token, an autoscaler within its bounds, an update that cannot start."""
 
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.engine import Stack, eventually
-from tests.support.ray import Dashboard, dashboard
+from tests.support.ray import Dashboard, dashboard, head
 from tests.support.web import picture
 
 JOBS = Path(__file__).with_name("jobs")
@@ -97,3 +98,16 @@ def test_the_autoscaler_adds_workers_up_to_the_bound_an_update_keeps_them_and_id
     assert again.code == 0, again.text
     assert set(again.changes) == {"unchanged"}
     assert asked_for(dev) == MIN
+
+
+@pytest.mark.timeout(600)
+def test_an_update_that_cannot_start_fails_and_says_why_and_the_next_one_mends_it(dev: Stack) -> None:
+    image = "registry.invalid/ray:2.60.0"
+    failed = dev.with_config(images={"ray": image}, ray={"readyTimeoutSeconds": 30}).up()
+    assert failed.code != 0
+    assert "ray-ready in namespace" in failed.text
+    assert re.search(rf"pod ray-cluster-head-\S+: .*container ray-head .*{re.escape(image)}", failed.text), failed.text
+    assert "head: 0 of 1 pods ready" in failed.text
+    mended = dev.up()
+    assert mended.code == 0, mended.text
+    assert head(dev) != ""

@@ -1,13 +1,18 @@
 """The dev stack from an empty cluster to nothing: up, again, scaled, changed, refreshed, read, destroyed."""
 
 import base64
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.outputs import PlatformOutputs
+from sandbox.images import FOLDER
 from tests.support.engine import Outcome, Stack, eventually
 
 
@@ -60,6 +65,25 @@ def test_the_real_operator_made_the_cluster_ready(dev: Stack) -> None:
     assert conditions["RayClusterProvisioned"] == "True"
     assert conditions["HeadPodReady"] == "True"
     assert status["state"] == "ready"
+
+
+def test_the_job_that_waits_for_pods_may_see_them_and_nothing_else(dev: Stack, tmp_path: Path) -> None:
+    config = dev.workspace.cluster.kubectl("config", "view", "--raw", "--minify", "--output=json")
+    cluster = json.loads(config)["clusters"][0]["cluster"]
+    authority = cluster.get("certificate-authority-data")
+    text = base64.b64decode(authority) if authority else Path(cluster["certificate-authority"]).read_bytes()
+    (tmp_path / "ca.crt").write_bytes(text)
+    (tmp_path / "token").write_text(dev.kubectl("create", "token", "ray-ready").strip())
+    env = {"ACCOUNT": str(tmp_path), "API_SERVER": cluster["server"], "NO_PROXY": "*"}
+    env |= {"NAMESPACE": dev.namespace, "CLUSTER": "ray-cluster", "SECONDS": "20"}
+    command = [sys.executable, str(FOLDER / "store-client" / "await-raycluster.py")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"RayCluster ray-cluster: \d+ pods, all ready", done.stdout)
+    absent = subprocess.run(command, env={**env, "CLUSTER": "other", "SECONDS": "1"}, capture_output=True, check=False)
+    assert absent.returncode == 1
+    account = f"system:serviceaccount:{dev.namespace}:ray-ready"
+    assert dev.kubectl("auth", "can-i", "get", "secrets", f"--as={account}", check=False).strip() == "no"
 
 
 def test_gpu_workers_are_on_gpu_nodes_and_no_other_pod_is(dev: Stack) -> None:

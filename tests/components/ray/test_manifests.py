@@ -9,17 +9,20 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.kube.pods import Around
 from components.kube.quantity import number
 from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
 from components.ray import manifests
 from components.ray.manifests import PORTS, Surroundings, live_scaling, ray_cluster
 from components.ray.spec import Gpu, GpuImage, RayImages, RaySpec, Scaling, WorkerGroup
 from sandbox.tools import Toolbox
+from tests.support.manifests import environment, pod, restricted
 
 IMAGES = RayImages(
     ray="rayproject/ray:2.60.0",
     ray_gpu=GpuImage(reference="ml-platform/ray-gpu:2.60.0", cuda="11.4"),
     kuberay_operator="quay.io/kuberay/operator:v1.6.2",
+    store_client="ml-platform/store-client:1",
 )
 AROUND = Surroundings(
     namespace="data-platform",
@@ -27,6 +30,7 @@ AROUND = Surroundings(
     worker_account="ray-worker",
     priority_classes={"control": "p-control", "batch": "p-batch"},
 )
+READY = Around("data-platform", manifests.READY, "p-control")
 GPU_GROUP = WorkerGroup(name="gpu", max_replicas=2, gpu=Gpu(model="Tesla-K80", count=2, runtime_class="nvidia"))
 REDIS = KeyValueStore(Endpoint("redis", 6379, "redis://redis:6379"), SecretRef("redis-password", "password"))
 
@@ -283,3 +287,14 @@ def test_code_on_ray_finds_mlflow_and_the_object_store_without_a_secret_in_plain
             assert found[name]["valueFrom"]["secretKeyRef"] == {"name": secret, "key": key}
             assert "value" not in found[name]
     assert manifests.client_environment(None, None, None, None) == []
+
+
+def test_the_job_that_waits_has_time_to_tell_what_is_missing() -> None:
+    job = manifests.ready_job(RaySpec(ready_timeout_seconds=300), IMAGES.store_client, READY, "r1")
+    restricted(job)
+    env = environment(job)
+    assert env == {"NAMESPACE": "data-platform", "CLUSTER": "ray-cluster", "SECONDS": "300"}
+    assert job["spec"]["activeDeadlineSeconds"] > int(env["SECONDS"])
+    assert job["spec"]["backoffLimit"] == 0
+    assert pod(job)["automountServiceAccountToken"] is True
+    assert job["spec"]["template"]["metadata"]["annotations"] == {"ml-platform/revision": "r1"}
