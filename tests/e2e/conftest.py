@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from sandbox import images, packages
 from sandbox.cluster import Cluster
-from sandbox.machine import obstacle
+from sandbox.machine import install_packages, obstacle
 from sandbox.tools import Toolbox, install, wanted
 from sandbox.workspace import Workspace
 from tests.support import engine
@@ -48,9 +48,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def real_toolbox() -> Toolbox:
-    """The pinned tools, with those of a real node."""
+    """The pinned tools, with those of a real node, and the machine's packages: no test is about what installing leaves."""
     if reason := obstacle():
         pytest.skip(reason)
+    install_packages()
     return install(wanted(real=True))
 
 
