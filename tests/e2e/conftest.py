@@ -48,7 +48,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def real_toolbox() -> Toolbox:
-    """The pinned tools, with those of a real node, and the machine's packages: no test is about what installing leaves."""
+    """The pinned tools of a real node, and the machine's packages: no test is about what installing leaves."""
     if reason := obstacle():
         pytest.skip(reason)
     install_packages()
