@@ -53,16 +53,9 @@ def start(
     return name
 
 
-def ask(
-    stack: Stack,
-    script: str,
-    *,
-    image: str = "ml-platform/store-client:1",
-    like: str | None = "clients",
-    **env: str | tuple[str, str],
-) -> str:
-    """What a shell script prints in a pod of the namespace."""
-    return ended(stack, start(stack, script, image=image, like=like, **env))
+def ask(stack: Stack, script: str, **options: Any) -> str:
+    """What a shell script prints in a pod of the namespace; options are those of `start`."""
+    return ended(stack, start(stack, script, **options))
 
 
 def ended(stack: Stack, name: str, seconds: float = 90) -> str:
