@@ -41,6 +41,8 @@ def start(
         "image": image,
         "command": ["sh", "-c", f"({script}) 2>&1"],
         "env": variables,
+        # Many at a time fit on a small node.
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         "securityContext": {**strict, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
     }
     pod = {
