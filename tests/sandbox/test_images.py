@@ -124,6 +124,17 @@ def test_clients_on_ray_are_of_the_servers_release() -> None:
     assert f"\nmlflow-skinny=={release} " in (images.FOLDER / "ray" / "requirements.txt").read_text()
 
 
+def test_every_command_of_an_image_may_be_run() -> None:
+    copied = [
+        (path.parent / source, target)
+        for path in images.FOLDER.glob("*/Containerfile")
+        for source, target in re.findall(r"^COPY (\S+) (/usr/local/bin/\S+)$", path.read_text(), re.MULTILINE)
+    ]
+    assert len(copied) >= 5
+    for source, target in copied:
+        assert os.access(source, os.X_OK), f"{source.name} is copied to {target}: chmod +x"
+
+
 def test_every_package_is_pinned_by_a_hash() -> None:
     for path in images.FOLDER.glob("*/requirements.txt"):
         pins = re.split(r"\n(?=\w)", path.read_text())
