@@ -16,7 +16,6 @@ from policies.reach.selectors import Selector, read_workload_selector
 
 if TYPE_CHECKING:
     from policies.reach.fields import Field
-    from policies.reach.objects import Objects
     from policies.reach.words import Pod
 
 ACTIONS: Final = ("ALLOW", "DENY", "AUDIT", "CUSTOM")
@@ -88,9 +87,9 @@ class AuthorizationPolicy:
     def __str__(self) -> str:
         return f"AuthorizationPolicy {self.namespace}/{self.name}"
 
-    def applies_to(self, pod: Pod, objects: Objects) -> bool:
+    def applies_to(self, pod: Pod, root: str) -> bool:
         """Whether the pod's sidecar has it: in the root namespace it is for all namespaces, selector included."""
-        in_scope = self.namespace in (pod.namespace, objects.root_namespace)
+        in_scope = self.namespace in (pod.namespace, root)
         return in_scope and not self.attached and self.pods.matches(pod.labels)
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from policies.reach.fields import Field
-    from policies.reach.objects import Objects
     from policies.reach.words import Pod
 
 AUTO: Final = "automatic"
@@ -102,45 +101,51 @@ class DestinationRule:
         return self.ports.get(port, self.tls)
 
 
-def ways(objects: Objects, source: Pod, target: Pod, port: int) -> list[tuple[str, str]]:
-    """How a meshed source sends to a container port, once for each Service that leads there, and why.
+@dataclass(frozen=True)
+class Destinations:
+    """Services and what clients are told about them; `root` is the mesh's namespace."""
 
-    A port that no Service has is passed through as it is ("Understanding Traffic Routing", "Unmatched traffic"), which
-    is why Ray in a mesh needs a headless Service that lists every port. Where no Service in the set selects the target
-    at all, it is taken as reached by one that is not in the set: operators make Services too.
-    """
-    services = [service for service in objects.services if service.selects(target)]
-    if not services:
-        return [(AUTO, f"no DestinationRule is known for {target}: mutual TLS is automatic")]
-    doors = [(service, each) for service in services for each in service.ports if each.leads_to(target, port)]
-    if not doors:
-        names = ", ".join(f"{service.namespace}/{service.name}" for service in services)
-        return [
-            (PLAIN, f"no Service leads to port {port} of {target} (there is {names}): passed through as plain text")
-        ]
-    return [_way(objects, source, service, each.number) for service, each in doors]
+    services: tuple[Service, ...]
+    rules: tuple[DestinationRule, ...]
+    root: str
 
+    def ways(self, source: Pod, target: Pod, port: int) -> list[tuple[str, str]]:
+        """How a meshed source sends to a container port, once for each Service that leads there, and why.
 
-def _way(objects: Objects, source: Pod, service: Service, port: int) -> tuple[str, str]:
-    rule = _rule(objects, source, service)
-    mode = rule.mode(port) if rule else None
-    if mode is None:
-        return AUTO, f"no DestinationRule changes TLS to {service.host}: mutual TLS is automatic"
-    return mode, f"{rule} says {mode} to {service.host}"
+        A port that no Service has is passed through as it is ("Understanding Traffic Routing", "Unmatched traffic"),
+        which is why Ray in a mesh needs a headless Service that lists every port. Where no Service in the set selects
+        the target at all, it is taken as reached by one that is not in the set: operators make Services too.
+        """
+        services = [service for service in self.services if service.selects(target)]
+        if not services:
+            return [(AUTO, f"no DestinationRule is known for {target}: mutual TLS is automatic")]
+        doors = [(service, each) for service in services for each in service.ports if each.leads_to(target, port)]
+        if not doors:
+            names = ", ".join(f"{service.namespace}/{service.name}" for service in services)
+            return [
+                (PLAIN, f"no Service leads to port {port} of {target} (there is {names}): passed through as plain text")
+            ]
+        return [self._way(source, service, each.number) for service, each in doors]
 
+    def _way(self, source: Pod, service: Service, port: int) -> tuple[str, str]:
+        rule = self._rule(source, service)
+        mode = rule.mode(port) if rule else None
+        if mode is None:
+            return AUTO, f"no DestinationRule changes TLS to {service.host}: mutual TLS is automatic"
+        return mode, f"{rule} says {mode} to {service.host}"
 
-def _rule(objects: Objects, source: Pod, service: Service) -> DestinationRule | None:
-    """The rule that a client uses. In the root namespace only its private rules come before those of the service."""
-    root, rules = objects.root_namespace, [each for each in objects.destination_rules if each.concerns(service.host)]
-    local = [each for each in rules if each.namespace == source.namespace]
-    if source.namespace == root:
-        local = [each for each in local if each.exported_to == (".",)]
-    exported = [each for each in rules if each.visible_in(source.namespace)]
-    theirs = [each for each in exported if each.namespace == service.namespace]
-    for found in (local, theirs, [each for each in exported if each.namespace == root]):
-        if found:
-            return _most_specific(found, source)
-    return None
+    def _rule(self, source: Pod, service: Service) -> DestinationRule | None:
+        """The rule that a client uses. In the root namespace only its private rules come before the service's."""
+        rules = [each for each in self.rules if each.concerns(service.host)]
+        local = [each for each in rules if each.namespace == source.namespace]
+        if source.namespace == self.root:
+            local = [each for each in local if each.exported_to == (".",)]
+        exported = [each for each in rules if each.visible_in(source.namespace)]
+        theirs = [each for each in exported if each.namespace == service.namespace]
+        for found in (local, theirs, [each for each in exported if each.namespace == self.root]):
+            if found:
+                return _most_specific(found, source)
+        return None
 
 
 def _most_specific(rules: list[DestinationRule], source: Pod) -> DestinationRule | None:

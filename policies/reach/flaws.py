@@ -34,7 +34,9 @@ def _select_nothing(objects: Objects, pods: tuple[Pod, ...]) -> Iterator[Flaw]:
         if not authentication.pods.empty and not any(authentication.selects(pod) for pod in pods):
             yield _nothing(str(authentication))
     for authorization in objects.authorization_policies:
-        if not authorization.pods.empty and not any(authorization.applies_to(pod, objects) for pod in pods):
+        if not authorization.pods.empty and not any(
+            authorization.applies_to(pod, objects.root_namespace) for pod in pods
+        ):
             yield _nothing(str(authorization))
 
 

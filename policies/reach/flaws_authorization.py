@@ -105,7 +105,7 @@ def _http_on_tcp(
         return
     wanted = {int(value) for each in rule.conditions if each.attribute == "destination.port" for value in each.values}
     for service in objects.services:
-        known = any(service.selects(pod) and policy.applies_to(pod, objects) for pod in pods)
+        known = any(service.selects(pod) and policy.applies_to(pod, objects.root_namespace) for pod in pods)
         if not (known or _may_serve(policy, service, objects.root_namespace)):
             continue
         named = [(port, _container_ports(port, service, pods)) for port in service.ports if port.protocol == "TCP"]

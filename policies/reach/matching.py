@@ -54,7 +54,9 @@ def identity_of(pod: Pod, trust_domain: str) -> str:
 def authorize(objects: Objects, call: Call) -> Ruling:
     """Whether the sidecar lets the call through. CUSTOM asks a server that we do not know: taken as allowed."""
     enforced = [
-        each for each in objects.authorization_policies if each.applies_to(call.target, objects) and not each.dry_run
+        each
+        for each in objects.authorization_policies
+        if each.applies_to(call.target, objects.root_namespace) and not each.dry_run
     ]
     for policy in enforced:
         number = _matching(policy, call, objects) if policy.action == "DENY" else None

@@ -20,10 +20,9 @@ from policies.reach.fields import PORTS, is_number
 from policies.reach.selectors import Selector, read_workload_selector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from policies.reach.fields import Field
-    from policies.reach.objects import Objects
     from policies.reach.words import Pod
 
 MODES: Final = ("UNSET", "DISABLE", "PERMISSIVE", "STRICT")
@@ -47,10 +46,10 @@ class PeerAuthentication:
         return pod.namespace == self.namespace and self.pods.matches(pod.labels)
 
 
-def mode_of(objects: Objects, pod: Pod, port: int) -> tuple[str, str]:
-    """The mode of a meshed pod's container port, and who says so. `objects` lists older policies first."""
+def mode_of(policies: Sequence[PeerAuthentication], root: str, pod: Pod, port: int) -> tuple[str, str]:
+    """The mode of a meshed pod's container port, and who says so. Older policies come first; `root` is the mesh's."""
     mode, because = "PERMISSIVE", "no PeerAuthentication says otherwise: PERMISSIVE"
-    for policy in _from_wide_to_narrow(objects, pod):
+    for policy in _from_wide_to_narrow(policies, root, pod):
         if policy.mode != "UNSET":
             mode, because = policy.mode, f"{policy} says {policy.mode}"
         if policy.ports.get(port, "UNSET") != "UNSET" and not policy.pods.empty:
@@ -58,10 +57,9 @@ def mode_of(objects: Objects, pod: Pod, port: int) -> tuple[str, str]:
     return mode, because
 
 
-def _from_wide_to_narrow(objects: Objects, pod: Pod) -> list[PeerAuthentication]:
-    root = objects.root_namespace
-    everywhere = [each for each in objects.peer_authentications if each.namespace == root and each.pods.empty]
-    here = [each for each in objects.peer_authentications if each.namespace != root and each.selects(pod)]
+def _from_wide_to_narrow(policies: Sequence[PeerAuthentication], root: str, pod: Pod) -> list[PeerAuthentication]:
+    everywhere = [each for each in policies if each.namespace == root and each.pods.empty]
+    here = [each for each in policies if each.namespace != root and each.selects(pod)]
     namespaced = [each for each in here if each.pods.empty]
     selecting = [each for each in here if not each.pods.empty]
     return [*everywhere[:1], *namespaced[:1], *selecting[:1]]

@@ -22,8 +22,11 @@ from policies.reach.selectors import Selector, read_selector
 from policies.reach.words import Address, Pod, Protocol, Ruling
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from policies.reach.fields import Field, Network
-    from policies.reach.objects import Objects
+
+    LabelsOf = Callable[[str], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Peer:
     namespaces: Selector | None = None
     block: Block | None = None
 
-    def matches(self, end: Pod | Address, own_namespace: str, objects: Objects) -> bool:
+    def matches(self, end: Pod | Address, own_namespace: str, labels_of: LabelsOf) -> bool:
         """Whether the end is meant, by a policy of that namespace.
 
         An `ipBlock` is for IPs outside the cluster, "since Pod IPs are ephemeral and unpredictable" ("Behavior of to
@@ -61,7 +64,7 @@ class Peer:
         if self.namespaces is None:
             right_namespace = end.namespace == own_namespace
         else:
-            right_namespace = self.namespaces.matches(objects.namespace_labels(end.namespace))
+            right_namespace = self.namespaces.matches(labels_of(end.namespace))
         return right_namespace and (self.pods is None or self.pods.matches(end.labels))
 
 
@@ -89,9 +92,9 @@ class Rule:
     peers: tuple[Peer, ...] = ()
     ports: tuple[Ports, ...] = ()
 
-    def admits(self, end: Pod | Address, own_namespace: str, objects: Objects) -> bool:
+    def admits(self, end: Pod | Address, own_namespace: str, labels_of: LabelsOf) -> bool:
         """Whether the far end is one of its peers."""
-        return not self.peers or any(peer.matches(end, own_namespace, objects) for peer in self.peers)
+        return not self.peers or any(peer.matches(end, own_namespace, labels_of) for peer in self.peers)
 
     def opens(self, target: Pod | Address, port: int, protocol: Protocol) -> bool:
         """Whether the port is one of its ports."""
@@ -129,36 +132,41 @@ class Connection:
         return f"from {self.source} to {self.target} on {self.protocol} {self.port}"
 
 
-def leaves(objects: Objects, wanted: Connection, source: Pod) -> Ruling:
-    """Whether the source's egress admits the connection."""
-    mine = [(each, each.egress) for each in objects.network_policies if each.egress is not None]
-    rules = [(policy, egress) for policy, egress in mine if policy.selects(source)]
-    return _ruling(objects, wanted, wanted.target, rules, f"egress of {source}")
+@dataclass(frozen=True)
+class NetworkPolicies:
+    """All of a set; `labels_of` says the labels of a namespace."""
 
+    policies: tuple[NetworkPolicy, ...]
+    labels_of: LabelsOf
 
-def enters(objects: Objects, wanted: Connection, target: Pod) -> Ruling:
-    """Whether the target's ingress admits the connection."""
-    mine = [(each, each.ingress) for each in objects.network_policies if each.ingress is not None]
-    rules = [(policy, ingress) for policy, ingress in mine if policy.selects(target)]
-    return _ruling(objects, wanted, wanted.source, rules, f"ingress of {target}")
+    def leaves(self, wanted: Connection, source: Pod) -> Ruling:
+        """Whether the source's egress admits the connection."""
+        mine = [(each, each.egress) for each in self.policies if each.egress is not None]
+        rules = [(policy, egress) for policy, egress in mine if policy.selects(source)]
+        return self._ruling(wanted, wanted.target, rules, f"egress of {source}")
 
+    def enters(self, wanted: Connection, target: Pod) -> Ruling:
+        """Whether the target's ingress admits the connection."""
+        mine = [(each, each.ingress) for each in self.policies if each.ingress is not None]
+        rules = [(policy, ingress) for policy, ingress in mine if policy.selects(target)]
+        return self._ruling(wanted, wanted.source, rules, f"ingress of {target}")
 
-def _ruling(
-    objects: Objects,
-    wanted: Connection,
-    far_end: Pod | Address,
-    isolating: list[tuple[NetworkPolicy, tuple[Rule, ...]]],
-    direction: str,
-) -> Ruling:
-    if not isolating:
-        return Ruling(True, f"no NetworkPolicy isolates the {direction}")
-    for policy, rules in isolating:
-        for rule in rules:
-            if rule.admits(far_end, policy.namespace, objects) and rule.opens(
-                wanted.target, wanted.port, wanted.protocol
-            ):
-                return Ruling(True, f"{policy} admits traffic {wanted}")
-    return Ruling(False, " and ".join(f"{policy} admits nothing {wanted}" for policy, _ in isolating))
+    def _ruling(
+        self,
+        wanted: Connection,
+        far_end: Pod | Address,
+        isolating: list[tuple[NetworkPolicy, tuple[Rule, ...]]],
+        direction: str,
+    ) -> Ruling:
+        if not isolating:
+            return Ruling(True, f"no NetworkPolicy isolates the {direction}")
+        for policy, rules in isolating:
+            for rule in rules:
+                if rule.admits(far_end, policy.namespace, self.labels_of) and rule.opens(
+                    wanted.target, wanted.port, wanted.protocol
+                ):
+                    return Ruling(True, f"{policy} admits traffic {wanted}")
+        return Ruling(False, " and ".join(f"{policy} admits nothing {wanted}" for policy, _ in isolating))
 
 
 def read_network_policy(namespace: str, name: str, spec: Field) -> NetworkPolicy:

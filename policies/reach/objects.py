@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from policies.reach.authorization import AuthorizationPolicy, read_authorization_policy
-from policies.reach.destinations import DestinationRule, Service, read_destination_rule, read_service
+from policies.reach.destinations import DestinationRule, Destinations, Service, read_destination_rule, read_service
 from policies.reach.fields import Field
 from policies.reach.mtls import PeerAuthentication, read_peer_authentication
-from policies.reach.network import NetworkPolicy, read_network_policy
+from policies.reach.network import NetworkPolicies, NetworkPolicy, read_network_policy
 
 Manifest = Mapping[str, Any]
 KINDS: Final = {
@@ -80,6 +80,16 @@ class Objects:
         if problems:
             raise ValueError("\n".join(dict.fromkeys(problems)))
         return objects
+
+    @property
+    def network(self) -> NetworkPolicies:
+        """What judges packets."""
+        return NetworkPolicies(self.network_policies, self.namespace_labels)
+
+    @property
+    def destinations(self) -> Destinations:
+        """What tells clients how to send."""
+        return Destinations(self.services, self.destination_rules, self.root_namespace)
 
     def namespace_labels(self, name: str) -> dict[str, str]:
         """The labels of a namespace, with the one that the API server always sets."""

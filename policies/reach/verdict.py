@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from policies.reach.destinations import AUTO, PLAIN, ways
+from policies.reach.destinations import AUTO, PLAIN
 from policies.reach.fields import PORTS
 from policies.reach.matching import Call, authorize, identity_of
 from policies.reach.mtls import mode_of
-from policies.reach.network import Connection, enters, leaves
+from policies.reach.network import Connection
 from policies.reach.words import Address, Http, Pod, Protocol, Ruling, Transport, Verdict
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def reach(
     rulings: list[Ruling] = []
     wanted = Connection(source, target, port, protocol)
     if isinstance(source, Pod):
-        rulings.append(leaves(objects, wanted, source))
+        rulings.append(objects.network.leaves(wanted, source))
     if isinstance(target, Pod):
-        rulings.append(enters(objects, wanted, target))
+        rulings.append(objects.network.enters(wanted, target))
     refused = tuple(each.because for each in rulings if not each.allowed)
     if refused:
         return Verdict(False, "plain", refused)
@@ -79,11 +79,15 @@ def _same(source: Pod, target: Pod) -> bool:
 def _through_mesh(objects: Objects, source: Pod | Address, target: Pod, port: int, http: Http | None) -> Verdict:
     """TLS and authorization. Where several Services lead to the port, the weakest way that works is the answer."""
     sent = (
-        ways(objects, source, target, port)
+        objects.destinations.ways(source, target, port)
         if isinstance(source, Pod) and source.meshed
         else [(PLAIN, f"{source} has no sidecar: it sends plain text")]
     )
-    taken, taken_because = mode_of(objects, target, port) if target.meshed else ("", f"{target} has no sidecar")
+    taken, taken_because = (
+        mode_of(objects.peer_authentications, objects.root_namespace, target, port)
+        if target.meshed
+        else ("", f"{target} has no sidecar")
+    )
     refusals: list[str] = []
     tried: Transport = "plain"
     wanted: tuple[Transport, ...] = ("plain", "mutual")
