@@ -5,7 +5,8 @@ in `Pulumi.<stack>.yaml` is an error with its path and never a silent default.
 """
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -110,6 +111,23 @@ Cron = Annotated[str, Field(pattern=_CRON)]
 
 Seconds = Annotated[int, Field(strict=True, ge=1)]
 """A duration in seconds."""
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def unique(key: str, things: Iterable[_Named]) -> None:
+    """See that things have names of their own.
+
+    Raises:
+        ValueError: two have the same; `key` is what the list of them is called.
+    """
+    names = [thing.name for thing in things]
+    for name in sorted(set(names)):
+        if names.count(name) > 1:
+            raise ValueError(f"{key} has {names.count(name)} named '{name}': names must be unique")
 
 
 class Compute(Spec):

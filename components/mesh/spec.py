@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.kube.model import DnsLabel, Labels, Port, Spec
+from components.kube.model import DnsLabel, Labels, Port, Spec, unique
 
 
 def _cidr(value: str) -> str:
@@ -74,8 +74,5 @@ class MeshSpec(Spec):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "MeshSpec":
-        names = [neighbour.name for neighbour in self.neighbours]
-        for name in sorted(set(names)):
-            if names.count(name) > 1:
-                raise ValueError(f"neighbours has {names.count(name)} named '{name}': names must be unique")
+        unique("neighbours", self.neighbours)
         return self

@@ -18,6 +18,7 @@ from components.kube.model import (
     Spec,
     Toleration,
     Version,
+    unique,
 )
 from components.kube.quantity import number
 
@@ -216,10 +217,7 @@ class RaySpec(Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> "RaySpec":
-        names = [group.name for group in self.worker_groups]
-        for name in sorted(set(names)):
-            if names.count(name) > 1:
-                raise ValueError(f"workerGroups has {names.count(name)} groups named '{name}': names must be unique")
+        unique("workerGroups", self.worker_groups)
         if self.authentication == "token" and tuple(map(int, self.version.split("."))) < (2, 52, 0):
             # https://github.com/ray-project/kuberay/blob/v1.6.2/ray-operator/controllers/ray/utils/validation.go
             raise ValueError(f"authentication 'token' needs Ray 2.52.0 or newer, version is {self.version}")

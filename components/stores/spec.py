@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.kube.model import Compute, DnsLabel, Host, ImageRef, Labels, Port, Quantity, Resources, Spec
+from components.kube.model import Compute, DnsLabel, Host, ImageRef, Labels, Port, Quantity, Resources, Spec, unique
 from components.kube.quantity import number
 
 StoreT = TypeVar("StoreT", "Postgres", "Redis", "ObjectStore")
@@ -238,9 +238,6 @@ class StoresSpec(Spec):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "StoresSpec":
-        for key, things in (("databases", self.databases), ("buckets", self.buckets)):
-            names = [thing.name for thing in things]
-            for name in sorted(set(names)):
-                if names.count(name) > 1:
-                    raise ValueError(f"{key} has {names.count(name)} named '{name}': names must be unique")
+        unique("databases", self.databases)
+        unique("buckets", self.buckets)
         return self

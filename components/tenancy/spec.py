@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from components.kube.model import Compute, Count, DnsLabel, Quantity, Resources, Spec
+from components.kube.model import Compute, Count, DnsLabel, Quantity, Resources, Spec, unique
 from components.kube.quantity import number
 
 
@@ -89,9 +89,7 @@ class TenancySpec(Spec):
         for name in ("control", "serving", "batch"):
             if name not in names:
                 raise ValueError(f"priorityClasses must have an entry named '{name}': the platform's pods have it")
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"priorityClasses has two entries named '{name}': names must be unique")
+        unique("priorityClasses", self.priority_classes)
         return self
 
     def priority_class(self, role: str) -> str:

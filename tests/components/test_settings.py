@@ -110,7 +110,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "two groups with one name": (
         ray(workerGroups=[{"name": "cpu"}, {"name": "cpu"}]),
-        ["ml-platform:ray: workerGroups has 2 groups named 'cpu': names must be unique"],
+        ["ml-platform:ray: workerGroups has 2 named 'cpu': names must be unique"],
     ),
     "two priorities with one name": (
         tenancy(
@@ -118,7 +118,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
                 {"name": name, "value": 1, "description": "x"} for name in ("control", "serving", "batch", "batch")
             ]
         ),
-        ["priorityClasses has two entries named 'batch'"],
+        ["priorityClasses has 2 named 'batch'"],
     ),
     "priorities without a role that is needed": (
         tenancy(priorityClasses=[{"name": name, "value": 1, "description": "x"} for name in ("control", "batch")]),
