@@ -59,6 +59,7 @@ def running(dev: Stack, table: AccessTable) -> Iterator[list[Running]]:
     made.append(start(dev, SLEEP, like=None))
     for name in made:
         dev.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    assert eventually(lambda: idle_workers_are_gone(dev), seconds=120)
     found: list[Running] = []
     for pod in dev.get("pods", "--field-selector=status.phase=Running,spec.nodeName=local")["items"]:
         labels = pod["metadata"].get("labels", {})
@@ -68,6 +69,11 @@ def running(dev: Stack, table: AccessTable) -> Iterator[list[Running]]:
             found.append(Running(pod["metadata"]["name"], pod["status"]["podIP"], known))
     yield found
     dev.kubectl("delete", "pods", *made, "--grace-period=0", "--force")
+
+
+def idle_workers_are_gone(stack: Stack) -> bool:
+    """Whether the autoscaler has removed what nobody uses: a pod that goes while it is asked answers nothing."""
+    return len(stack.get("pods", "--selector=ray.io/group=cpu")["items"]) == 1
 
 
 def connections(dev: Stack, source: Running, targets: list[tuple[str, int]]) -> dict[str, str]:
