@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import Stack, changed
-from tests.support.ray import dashboard, head, replaced
+from tests.support.ray import comes_back, dashboard, head, replaced
 
 REMEMBER = Path(__file__).with_name("jobs") / "remember.py"
 
@@ -27,7 +27,7 @@ def lose_the_head(stack: Stack) -> None:
     before = head(stack)
     pod = stack.get("pods", "--selector", "ray.io/node-type=head")["items"][0]["metadata"]["name"]
     stack.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
-    replaced(stack, before)
+    comes_back(stack, before)
 
 
 def count(stack: Stack) -> int:

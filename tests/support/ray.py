@@ -73,6 +73,18 @@ def replaced(stack: Stack, before: str) -> None:
     Raises:
         AssertionError: it has not.
     """
+    assert _is_new(stack, before)
+
+
+def comes_back(stack: Stack, before: str) -> None:
+    """Wait until there is another head than `before`, which was lost, and workers with it.
+
+    Raises:
+        AssertionError: it takes longer than five minutes.
+    """
+    assert eventually(lambda: _is_new(stack, before), seconds=300)
+
+
+def _is_new(stack: Stack, before: str) -> bool:
     pods = stack.get("pods", "--selector", "ray.io/cluster=ray-cluster")["items"]
-    assert head(stack) not in {"", before}
-    assert len([pod for pod in pods if stays(pod)]) >= 3
+    return head(stack) not in {"", before} and len([pod for pod in pods if stays(pod)]) >= 3
