@@ -6,11 +6,13 @@ with a name from the token that nothing has verified (feast/permissions/auth/kub
 write a token of any ServiceAccount.
 
 A gRPC server that is told to end (SIGTERM) ends what it is asked and takes nothing new. Feast has no handler, and the
-first process of a container has no default one: the pod stayed for its whole grace period and was killed.
+first process of a container has no default one: the pod stayed for its whole grace period and was killed. Its timer,
+which looks at the registry again and again, keeps the process alive after the server has ended.
 """
 
 import signal
 import sys
+import threading
 from typing import Any
 
 import grpc
@@ -43,6 +45,17 @@ def _stoppable(*args: Any, **options: Any) -> grpc.Server:
 
 
 grpc.server = _stoppable
+
+
+class _Timer(threading.Timer):
+    """A timer that ends with the process."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.daemon = True
+
+
+threading.Timer = _Timer  # type: ignore[misc]
 
 if __name__ == "__main__":
     sys.exit(cli())

@@ -17,10 +17,15 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from sandbox.images import FOLDER
 from tests.support.engine import eventually
 
+SERVERS = {
+    "registry": ("serve_registry", "--port={port}"),
+    "online": ("listen", "--address=127.0.0.1:{port}", "--registry_ttl_sec=1"),
+}
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A registry server and its address."""
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A gRPC server and its address."""
     (tmp_path / "feature_store.yaml").write_text(
         yaml.safe_dump(
             {
@@ -35,11 +40,12 @@ def registry(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     # -P: the program is named as the package that it wants.
-    command = [sys.executable, "-P", str(FOLDER / "feast" / "feast.py"), "serve_registry", f"--port={port}"]
+    words = [word.format(port=port) for word in SERVERS[request.param]]
+    command = [sys.executable, "-P", str(FOLDER / "feast" / "feast.py"), *words]
     env = {**os.environ, "FEAST_FS_YAML_FILE_PATH": f"{tmp_path}/feature_store.yaml", "FEAST_USAGE": "False"}
-    with subprocess.Popen(command, env=env, cwd=tmp_path, stderr=subprocess.DEVNULL) as server:
-        yield server, f"127.0.0.1:{port}"
-        server.kill()
+    with subprocess.Popen(command, env=env, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        yield process, f"127.0.0.1:{port}"
+        process.kill()
 
 
 def serves(address: str) -> bool:
@@ -52,16 +58,16 @@ def serves(address: str) -> bool:
 
 
 def test_a_grpc_server_that_is_told_to_end_finishes_what_it_is_asked(
-    registry: tuple[subprocess.Popen[bytes], str],
+    server: tuple[subprocess.Popen[bytes], str],
 ) -> None:
-    server, address = registry
+    process, address = server
     assert eventually(lambda: serves(address), seconds=60)
     with grpc.insecure_channel(address) as channel:
         watched = HealthStub(channel).Watch(HealthCheckRequest())
         assert next(watched).status == 1
-        server.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         assert eventually(lambda: not serves(address))
-        assert server.poll() is None
+        assert process.poll() is None
         assert watched.is_active()
         watched.cancel()
-    assert server.wait(timeout=10) == 0
+    assert process.wait(timeout=10) == 0
