@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from components.feast.manifests import workloads as feast_workloads
 from components.feast.spec import FeastSpec
+from components.gateway.manifests import access_token
+from components.gateway.spec import GatewaySpec
 from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Workload
 from components.mesh.spec import MeshSpec
 from components.mlflow.manifests import workloads as mlflow_workloads
@@ -30,6 +32,8 @@ _SERVED = {
     "feast-registry": ("grpc",),
     "ray-head": ("dashboard", "client", "serve"),
 }
+
+_GATEWAY = "gateway"
 
 _Row = tuple[str, str, tuple[str, ...], str]
 
@@ -81,6 +85,7 @@ def access_table(
     feast: FeastSpec,
     ray: RaySpec,
     mesh: MeshSpec,
+    gateway: GatewaySpec | None = None,
     api_server: Sequence[tuple[str, int]] = (),
 ) -> AccessTable:
     """The table of one stack.
@@ -92,6 +97,7 @@ def access_table(
         feast: its settings.
         ray: its settings.
         mesh: further neighbours and rows.
+        gateway: the way in from outside.
         api_server: addresses and port of the API server.
     """
     workloads = (
@@ -101,10 +107,11 @@ def access_table(
         *stores.workloads(stores_spec),
         Workload("clients", CLIENT_LABELS, tenancy.service_accounts),
     )
-    others = tuple(_neighbours(stores_spec, mlflow, feast, mesh, api_server))
+    others = (*_neighbours(stores_spec, mlflow, feast, mesh, api_server), *_proxies(gateway))
     ends: list[Workload | Neighbour] = [*workloads, *others]
     ports = {end.name: end.ports for end in ends}
     own = [Access(*row) for row in (*_ROWS, *_by_choice(ray, feast), *_teams(mlflow, feast))]
+    own += _from_outside(gateway) if gateway else ()
     further = [Access(row.source, row.target, row.ports, row.why) for row in mesh.access]
     return AccessTable(workloads, others, (*_there(own, ports), *further))
 
@@ -128,6 +135,20 @@ def _teams(mlflow: MLflowSpec, feast: FeastSpec) -> Iterator[_Row]:
     for namespace in feast.client_namespaces:
         for server in ("feast-server", "feast-registry"):
             yield _team(namespace), server, _SERVED[server], "Clients in another namespace (feast.clientNamespaces)"
+
+
+def _from_outside(gateway: GatewaySpec) -> Iterator[Access]:
+    """Rows of the gateway's proxies."""
+    paths = gateway.api.paths if gateway.api else {}
+    if "serve" in paths:
+        yield Access(_GATEWAY, "ray-head", ("serve",), "Asks served models, for clients outside (gateway.api)")
+    if "features" in paths:
+        yield Access(_GATEWAY, "feast-server", ("http",), "Reads features, for clients outside (gateway.api)")
+    if gateway.mlflow and gateway.cloudflare_access:
+        why = "Users outside, each request with Cloudflare Access' token, which MLflow's sidecar verifies"
+        yield Access(_GATEWAY, "mlflow", ("http",), why, access_token(gateway.cloudflare_access))
+    elif gateway.mlflow:
+        yield Access(_GATEWAY, "mlflow", ("http",), "Users outside (gateway.mlflow)")
 
 
 def _there(rows: Iterable[Access], ports: Mapping[str, Mapping[str, Port]]) -> Iterator[Access]:
@@ -168,6 +189,12 @@ def _neighbours(
             cidrs=other.cidrs,
             ports={name: Port(port) for name, port in other.ports.items()},
         )
+
+
+def _proxies(gateway: GatewaySpec | None) -> Iterator[Neighbour]:
+    if gateway:
+        pods = gateway.proxies
+        yield Neighbour(_GATEWAY, namespace=pods.namespace, labels=pods.labels, accounts=(pods.service_account,))
 
 
 def _team(namespace: str) -> str:

@@ -124,6 +124,17 @@ class FeastOutputs(Published):
     client: str = Field(description="ConfigMap with a client's feature_store.yaml")
 
 
+class GatewayOutputs(Published):
+    """For clients outside the cluster."""
+
+    serve: list[str] = Field(description="addresses of Ray Serve, one for each host; what follows is the application's")
+    features: list[str] = Field(description="addresses of the feature server")
+    mlflow: list[str] = Field(description="addresses of MLflow's UI and API")
+    authentication: str | None = Field(
+        description="what serve and features ask for: key (header apikey), jwt (bearer token), none; null without both"
+    )
+
+
 class PlatformOutputs(Published):
     """The contract of one stack."""
 
@@ -134,6 +145,7 @@ class PlatformOutputs(Published):
     mlflow: MLflowOutputs = Field(description="the tracking server")
     feast: FeastOutputs = Field(description="the feature store")
     ray: RayOutputs = Field(description="the Ray cluster")
+    gateway: GatewayOutputs | None = Field(description="what is reached from outside; null where nothing is")
 
     @classmethod
     def publish(cls, values: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import pulumi_kubernetes
 from components.access import CLIENT_LABELS
 from components.base import plain
 from components.feast import FeastStore
+from components.gateway import Gateway
 from components.kube.diagnosis import pods_hook
 from components.mesh import MeshSecurity
 from components.mlflow import MLflowServer
@@ -94,6 +95,15 @@ class Platform:
             on_error=tells_why,
             opts=opts,
         )
+        gateway = settings.gateway and Gateway(
+            "gateway",
+            settings.gateway,
+            namespace=tenancy.endpoints.namespace,
+            serve=ray.endpoints.serve,
+            features=feast.endpoints.online,
+            tracking=mlflow.endpoints.tracking,
+            opts=opts,
+        )
         self.outputs: dict[str, Any] = {
             "tenancy": plain(tenancy.endpoints),
             "mesh": plain(mesh.endpoints),
@@ -105,6 +115,7 @@ class Platform:
                 "image": settings.images.for_ray().ray,
                 **plain(ray.endpoints),
             },
+            "gateway": gateway and plain(gateway.endpoints),
         }
 
 

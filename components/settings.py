@@ -5,7 +5,7 @@ what was found, what is allowed.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from components.access import access_table
 from components.feast.spec import FeastImages, FeastSpec
+from components.gateway.spec import GatewaySpec
 from components.kube.access import AccessTable
 from components.kube.connection import Connection, ConnectionFailedError
 from components.kube.model import ImageRef, PositiveCount, Spec
@@ -151,6 +152,8 @@ class Settings(Spec):
     """Feast: features for training and serving."""
     mesh: MeshSpec = MeshSpec()
     """Who else may talk to whom."""
+    gateway: GatewaySpec | None = None
+    """The way in from outside the cluster; null for none."""
     secrets: Secrets = Secrets()
     """Generated passwords."""
 
@@ -163,6 +166,7 @@ class Settings(Spec):
             feast=self.feast,
             ray=self.ray,
             mesh=self.mesh,
+            gateway=self.gateway,
             api_server=api_server,
         )
 
@@ -190,7 +194,57 @@ class Settings(Spec):
             raise ValueError(
                 "tenancy.meshInjection needs the addon istio: add it to cluster.addons, or set it to false"
             )
+        if self.gateway:
+            needed = {
+                "gateway-api": "gateway",
+                "kong": "gateway.controller 'kong'" if self.gateway.controller == "kong" else "",
+                "cert-manager": "gateway.tls.issuer" if self.gateway.tls and self.gateway.tls.issuer else "",
+            }
+            lacking = [
+                f"{key} needs the addon {addon}: add it to cluster.addons"
+                for addon, key in needed.items()
+                if key and addon not in self.cluster.addons
+            ]
+            if lacking:
+                raise ValueError("; ".join(lacking))
         return self
+
+    @model_validator(mode="after")
+    def _gateway_leads_where_it_is_answered(self) -> "Settings":
+        if self.gateway and (problems := list(self._of_the_gateway(self.gateway))):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _of_the_gateway(self, gateway: GatewaySpec) -> Iterator[str]:
+        """What does not go together with other settings."""
+        if gateway.proxies.namespace == self.tenancy.namespace:
+            yield (
+                f"gateway.proxies.namespace is '{gateway.proxies.namespace}', which is the platform's own "
+                "(tenancy.namespace), where all is denied that is not admitted: run the controller in another namespace"
+            )
+        if gateway.mlflow:
+            for host in gateway.mlflow.hosts:
+                if host not in self.mlflow.hosts:
+                    yield (
+                        f"gateway.mlflow.hosts has '{host}', but mlflow.hosts has not: MLflow refuses what comes from "
+                        "a host that it does not know, add it there"
+                    )
+            if self.mlflow.authentication == "none" and not gateway.cloudflare_access:
+                yield (
+                    "mlflow.authentication is none, but gateway.mlflow leads there from outside, where anyone is: set "
+                    "it to basic, or ask for an identity with gateway.cloudflareAccess"
+                )
+        if gateway.cloudflare_access and not self.tenancy.mesh_injection:
+            yield (
+                "gateway.cloudflareAccess needs tenancy.meshInjection, since MLflow's sidecar verifies the identity, "
+                "and nobody else: set it to true, or remove gateway.cloudflareAccess"
+            )
+        features = gateway.api and "features" in gateway.api.paths
+        if gateway.api and features and gateway.api.authentication == "jwt" and self.feast.authorization != "none":
+            yield (
+                f"gateway.api.authentication is jwt, but feast.authorization is {self.feast.authorization}: both read "
+                "the header Authorization, which holds one token: set gateway.api.authentication to key"
+            )
 
     @model_validator(mode="after")
     def _stores_hold_what_is_asked_of_them(self) -> "Settings":

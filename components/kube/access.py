@@ -76,13 +76,39 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Token:
+    """A signed token (JWT) that says who asks.
+
+    Attributes:
+        issuer: its `iss`.
+        jwks_uri: where the issuer publishes the keys that it signs with.
+        audiences: of which its `aud` has one.
+        header: of the request that carries it, without a prefix.
+    """
+
+    issuer: str
+    jwks_uri: str
+    audiences: tuple[str, ...]
+    header: str
+
+
+@dataclass(frozen=True)
 class Access:
-    """One row: `source` may talk to `target` on `ports`, because of `why`."""
+    """One row: `source` may talk to `target` on `ports`, because of `why`.
+
+    Attributes:
+        source: who asks.
+        target: who is asked.
+        ports: of the target, by name.
+        why: for the reader.
+        token: that every request carries, and that is verified at the target; None where the source alone decides.
+    """
 
     source: str
     target: str
     ports: tuple[str, ...]
     why: str
+    token: Token | None = None
 
 
 @dataclass(frozen=True)

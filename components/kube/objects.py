@@ -294,11 +294,15 @@ def image_pull(component: str, namespace: Any, name: str, image: Manifest, pod: 
 def service(
     component: str, namespace: Any, name: str, selector: Mapping[str, str], ports: Mapping[str, tuple[int, str]]
 ) -> Manifest:
-    """A Service inside the cluster; `ports`: name of the container port to its number and application protocol."""
+    """A Service inside the cluster; `ports`: name of the container port to its number and application protocol.
+
+    The annotation makes an ingress controller send to the Service and not to pods of its choice: the mesh balances, and
+    knows the Service by its address (Kong/kubernetes-ingress-controller#330).
+    """
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(component, namespace, name),
+        "metadata": metadata(component, namespace, name, {"ingress.kubernetes.io/service-upstream": "true"}),
         "spec": {
             "selector": dict(selector),
             "ports": [

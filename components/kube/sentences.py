@@ -44,6 +44,8 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
             said = f"must be a map of keys{found}; allowed here: {', '.join(_allowed_keys(model, path))}"
         case "too_short":
             said = f"must have at least {detail['ctx']['min_length']} entry"
+        case "too_long":
+            said = f"must have at most {detail['ctx']['max_length']} entries"
         case "tuple_type" | "list_type":
             said = f"must be a list{found}"
         case "value_error":

@@ -8,8 +8,8 @@ PAGE = ROOT / "docs" / "requirements.md"
 MET = {
     *(f"R{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11)),
     *(f"F{number}" for number in range(1, 7)),
-    *(f"M{number}" for number in (1, 2, 3, 4, 5, 13, 14)),
-    *("Q1", "Q2", "Q3", "Q4", "T1", "T2"),
+    *(f"M{number}" for number in (1, 2, 3, 4, 5, 6, 13, 14)),
+    *("G1", "Q1", "Q2", "Q3", "Q4", "T1", "T2"),
 }
 
 

@@ -1,12 +1,19 @@
 """The prod stack on an existing cluster, reached by its context, beside stores that are there already."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
+from components.gateway import manifests
+from components.gateway.spec import GatewaySpec
+from sandbox.cluster import Cluster, ClusterError
+from tests.engine.kong import CRD
 from tests.support.engine import Outcome, Stack, eventually
+
+WAY_IN = "gateways.gateway.networking.k8s.io,httproutes.gateway.networking.k8s.io,kongplugins.configuration.konghq.com"
 
 NEIGHBOURS = {"postgres-shared": 5432, "redis-shared": 6379, "minio": 9000}
 """Hosts and ports of Pulumi.prod.yaml's external stores."""
@@ -29,6 +36,14 @@ def neighbour(name: str, port: int) -> list[dict[str, Any]]:
     ]
 
 
+def install(cluster: Cluster) -> None:
+    """The CRDs that a cluster has with the addons `gateway-api`, `kong` and `cert-manager`; nobody acts on them."""
+    for tool in ("gateway-crds", "cert-manager-crds"):
+        cluster.kubectl("apply", "--server-side", "--filename", str(cluster.toolbox.homes[tool]))
+    cluster.kubectl("apply", "--server-side", "--filename", "-", stdin=json.dumps(CRD))
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
 @pytest.fixture(scope="module")
 def prod(new_stack: Callable[[str, str], Stack]) -> Stack:
     stack = new_stack("prod", "prod-platform")
@@ -37,6 +52,7 @@ def prod(new_stack: Callable[[str, str], Stack]) -> Stack:
         for name, keys in SECRETS.items()
     ]
     objects = [*secrets, *(each for name, port in NEIGHBOURS.items() for each in neighbour(name, port))]
+    install(stack.workspace.cluster)
     stack.workspace.cluster.kubectl("create", "namespace", stack.namespace)
     stack.create(*objects)
     return stack
@@ -122,6 +138,73 @@ def test_the_servers_know_clients_by_their_tokens(prod: Stack) -> None:
     assert prod.kubectl(*can, "list", "secrets", check=False).strip() == "no"
 
 
+def test_the_way_in_is_there_and_nobody_waited_for_a_controller(prod: Stack) -> None:
+    gateway = prod.get("gateways.gateway.networking.k8s.io", "ml-platform")
+    hosts = ["api.254carbon.com", "mlflow.254carbon.com", "mlflow.local"]
+    assert [each["hostname"] for each in gateway["spec"]["listeners"]] == hosts
+    assert {each["status"] for each in gateway["status"]["conditions"]} == {"Unknown"}
+    routes = {each["metadata"]["name"]: each for each in prod.get("httproutes.gateway.networking.k8s.io")["items"]}
+    made = {each["metadata"]["name"] for each in prod.get("kongplugins.configuration.konghq.com")["items"]}
+    assert set(routes) == {"serve", "features", "mlflow"}
+    named = set()
+    for name, route in routes.items():
+        named |= set(route["metadata"]["annotations"]["konghq.com/plugins"].split(","))
+        (rule,) = route["spec"]["rules"]
+        (target,) = rule["backendRefs"]
+        service = prod.get("service", target["name"])
+        assert target["port"] in {port["port"] for port in service["spec"]["ports"]}, name
+        assert service["metadata"]["annotations"]["ingress.kubernetes.io/service-upstream"] == "true", name
+        host = f"{target['name']}.{prod.namespace}.svc.cluster.local"
+        assert rule["filters"][0]["urlRewrite"]["hostname"] == host
+    assert named == made
+    answered = environment(prod, "deployment", "mlflow")["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert f"mlflow.{prod.namespace}.svc.cluster.local" in answered
+    assert prod.outputs()["gateway"] == {
+        "serve": ["https://api.254carbon.com/api/ml/serve"],
+        "features": ["https://api.254carbon.com/api/ml/features"],
+        "mlflow": ["https://mlflow.254carbon.com", "https://mlflow.local"],
+        "authentication": "key",
+    }
+
+
+def other_ways_in(namespace: str) -> list[dict[str, Any]]:
+    """Objects of settings that prod does not have."""
+    hosts = {"api": {"hosts": ["api.example.com"], "authentication": "jwt"}, "mlflow": {"hosts": ["ml.example.com"]}}
+    own = GatewaySpec.model_validate({"tls": {"issuer": "internal"}, **hosts})
+    theirs = {"name": "shared", "namespace": "gateways", "listener": "https"}
+    existing = GatewaySpec.model_validate({"existing": theirs, **hosts})
+    assert own.tls
+    route = partial(manifests.route, namespace=namespace, hosts=("a.example.com",), host="b", service="b", port=80)
+    return [
+        manifests.certificate(own, own.tls, namespace),
+        {**manifests.gateway(own, own.tls, namespace), "metadata": {"name": "other"}},
+        route(existing, name="other", path="/api/ml/serve", plugins=["a"]),
+        route(existing, name="another", path="/", plugins=[]),
+        manifests.plugins(own, namespace)["api"]["api-jwt"],
+    ]
+
+
+def admit(prod: Stack, manifest: dict[str, Any]) -> None:
+    prod.kubectl("create", "--dry-run=server", "--filename", "-", stdin=json.dumps(manifest))
+
+
+def test_other_ways_in_would_be_admitted(prod: Stack) -> None:
+    for manifest in other_ways_in(prod.namespace):
+        admit(prod, manifest)
+
+
+def test_what_is_wrong_in_any_of_them_would_not(prod: Stack) -> None:
+    certificate, gateway, route, _, plugin = other_ways_in(prod.namespace)
+    del certificate["spec"]["issuerRef"]
+    gateway["spec"]["listeners"].append(gateway["spec"]["listeners"][0])
+    route["spec"]["rules"][0]["matches"][0]["path"]["value"] = "api"
+    plugin["configuration"] = plugin["config"]
+    expected = ("issuerRef", "listeners", "must be an absolute path", "configuration")
+    for manifest, words in zip((certificate, gateway, route, plugin), expected, strict=True):
+        with pytest.raises(ClusterError, match=words):
+            admit(prod, manifest)
+
+
 def test_the_pack_is_mandatory_and_found_nothing(first: Outcome) -> None:
     assert "Policies:" in first.text
     assert "Diagnostics:" not in first.text
@@ -141,3 +224,4 @@ def test_destroying_leaves_nothing(prod: Stack) -> None:
     done = prod.destroy()
     assert done.code == 0, done.text
     assert eventually(lambda: not prod.objects()), prod.objects()
+    assert not prod.get(WAY_IN)["items"]
