@@ -145,7 +145,9 @@ class PlatformOutputs(Published):
     mlflow: MLflowOutputs = Field(description="the tracking server")
     feast: FeastOutputs = Field(description="the feature store")
     ray: RayOutputs = Field(description="the Ray cluster")
-    gateway: GatewayOutputs | None = Field(description="what is reached from outside; null where nothing is")
+    gateway: GatewayOutputs | None = Field(
+        default=None, description="the way in from outside; null where there is none"
+    )
 
     @classmethod
     def publish(cls, values: Mapping[str, Any]) -> None:

@@ -209,6 +209,51 @@ def test_mlflow_and_feast_stop_nobody_else_from_coming_up(recording: Recording) 
         assert named(recording, server).urn not in waits
 
 
+def test_ingress_controllers_are_told_to_send_to_services_and_not_to_pods(recording: Recording) -> None:
+    services = recording.of_type("Service")
+    assert len(services) >= 5
+    for service in services:
+        assert service.inputs["metadata"]["annotations"]["ingress.kubernetes.io/service-upstream"] == "true"
+
+
+def behind_a_gateway(**changed: Any) -> Recording:
+    """Prod with another gateway."""
+    config = {**stack_config("prod"), "kubernetes:context": "a-cluster"}
+    config["ml-platform:cluster"] = {"kind": "existing", "addons": ["cert-manager", "gateway-api", "istio", "kong"]}
+    config["ml-platform:tenancy"] = {**config["ml-platform:tenancy"], "meshInjection": True}
+    config["ml-platform:gateway"] = {**config["ml-platform:gateway"], **changed}
+    return record(load_with(config, "prod")[0], stack="prod")
+
+
+def test_a_route_leads_to_a_service_that_is_there_before_it_and_goes_first() -> None:
+    recording = behind_a_gateway()
+    services = {made.inputs["metadata"]["name"]: made for made in recording.of_type("Service")}
+    routes = [made for made in recording.kubernetes if kind(made) == "HTTPRoute"]
+    assert len(routes) == 3
+    for route in routes:
+        ((target,),) = [rule["backendRefs"] for rule in route.inputs["spec"]["rules"]]
+        service = services[target["name"]]
+        assert target["port"] in {port["port"] for port in service.inputs["spec"]["ports"]}
+        assert service.urn in after(recording, route)
+        assert named(recording, "gateway-listeners").urn in after(recording, route)
+
+
+def test_a_certificate_is_asked_for_before_the_listeners_that_show_it() -> None:
+    recording = behind_a_gateway(tls={"issuer": "internal"})
+    certificate, listeners = named(recording, "gateway-tls"), named(recording, "gateway-listeners")
+    assert certificate.urn in after(recording, listeners)
+    shown = {ref["name"] for each in listeners.inputs["spec"]["listeners"] for ref in each["tls"]["certificateRefs"]}
+    assert shown == {certificate.inputs["spec"]["secretName"]}
+
+
+def test_a_gateway_of_others_gets_routes_and_nothing_else() -> None:
+    existing = {"name": "shared", "namespace": "gateways", "listener": "https"}
+    recording = behind_a_gateway(tls=None, existing=existing, cloudflareAccess={"team": "acme", "audience": "a1" * 32})
+    kinds = {kind(made) for made in recording.kubernetes}
+    assert "HTTPRoute" in kinds
+    assert not kinds & {"Gateway", "Certificate"}
+
+
 @pytest.mark.parametrize(
     ("installed", "expected"),
     [
@@ -227,6 +272,11 @@ def test_a_contract_without_a_field_is_refused_by_name(recording: Recording) -> 
         ray = {key: value for key, value in recording.exports["ray"].items() if key != field}
         with pytest.raises(Exception, match=f"ray.{field}"):
             PlatformOutputs.read("other", {**recording.exports, "ray": ray})
+
+
+def test_a_stack_of_before_there_was_a_gateway_has_none(recording: Recording) -> None:
+    older = {key: value for key, value in recording.exports.items() if key != "gateway"}
+    assert PlatformOutputs.read("older", older).gateway is None
 
 
 def test_a_stack_without_a_contract_is_refused_in_plain_words() -> None:
