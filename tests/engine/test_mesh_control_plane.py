@@ -99,7 +99,7 @@ def test_a_pod_outside_the_mesh_is_left_alone(mesh: Cluster) -> None:
         (
             "AuthorizationPolicy",
             {"action": "DENY", "rules": [{"when": [{"key": "source.principle", "values": ["*"]}]}]},
-            r'"validation\.istio\.io" denied the request: .*unknown attribute: source\.principle',
+            r"invalid policy demo\.mesh-injected: .*unknown attribute: source\.principle",
         ),
     ],
 )
