@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from sandbox import istio
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.forwards import open_addresses
 from sandbox.health import health
@@ -30,8 +31,11 @@ from sandbox.workspace import (
     tool_path,
 )
 
-LOADED = ("ray", "kuberay-operator", "postgres", "redis", "object-store", "store-client", "mlflow", "feast")
-"""The images that the platform of stack dev runs."""
+LOADED = (
+    *("ray", "kuberay-operator", "postgres", "redis", "object-store", "store-client", "mlflow", "feast"),
+    *istio.IMAGES,
+)
+"""The images that the platform of stack dev runs, and those of the mesh."""
 
 NO_TOOLS = Toolbox(Path(), {}, ())
 """To look at a sandbox and to remove it, none is needed."""
@@ -111,9 +115,7 @@ def _started() -> Workspace:
     toolbox = install(wanted(real=real))
     archives = [image.archive for image in build(toolbox, LOADED).values() if image.name in LOADED] if real else []
     workspace = _workspace(toolbox, real=real)
-    _step("cluster", workspace.cluster.up)
-    if real:
-        _step("images loaded", lambda: workspace.cluster.node.load(*archives))
+    _step("cluster", lambda: workspace.cluster.up(images=archives))
     return workspace
 
 

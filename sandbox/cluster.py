@@ -12,13 +12,15 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from sandbox import configs, processes
+from sandbox.istio import Istio
 from sandbox.node import Node
 from sandbox.processes import ClusterError, Component
 from sandbox.tools import Toolbox
@@ -83,11 +85,17 @@ class Cluster:
         """The real node; where there is none, it has no status and nothing to remove."""
         return Node(self.directory / "node", self.toolbox)
 
-    def up(self, shape: Path = SHAPE) -> bool:
-        """Start the cluster and wait until its nodes are ready.
+    @property
+    def istio(self) -> Istio:
+        """The mesh."""
+        return Istio(self.directory, self.toolbox, self.kubectl)
+
+    def up(self, shape: Path = SHAPE, images: Collection[Path] = ()) -> bool:
+        """Start the cluster and wait until its nodes and Istio are ready.
 
         Args:
             shape: manifests of the simulated nodes.
+            images: archives of the images that a real node is to have; once it needs those of Istio.
 
         Returns:
             Whether anything had to be started.
@@ -110,12 +118,17 @@ class Cluster:
         self.kubectl("apply", *status, "--filename", "-", stdin=nodes)
         if self.real:
             started |= self.node.up(self._home / "pki", self._server(), self.kubectl)
+            self.node.load(*images)
         else:
             self.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(_STORAGE))
-        self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={_READY_SECONDS}s")
-        if not self._controllers().running:
-            self._start_controllers()
-            started = True
+        with ThreadPoolExecutor() as background:
+            installed = background.submit(self.istio.apply, None if self.real else _free_ports(1)[0])
+            self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={_READY_SECONDS}s")
+            if not self._controllers().running:
+                self._start_controllers()
+                started = True
+            started |= installed.result()
+        self.istio.wait()
         return started
 
     def down(self) -> None:
@@ -128,11 +141,7 @@ class Cluster:
 
     def status(self) -> list[Component]:
         """Every process that belongs to this cluster."""
-        operators = [
-            processes.component(pidfile.stem, pidfile, pidfile.with_suffix(".log"), self.directory)
-            for pidfile in sorted(self.logs.glob("*.pid"))
-        ]
-        return [*self._control_plane(), *self.node.status(), self._controllers(), *operators]
+        return [*self._control_plane(), *self.node.status(), self._controllers(), *self._operators()]
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         """Run kubectl against this cluster and return what it prints.
@@ -164,6 +173,10 @@ class Cluster:
         pidfile = self.directory / "controllers.pid"
         return processes.component("controllers", pidfile, pidfile.with_suffix(".log"), self.directory)
 
+    def _operators(self) -> Iterator[Component]:
+        for pidfile in sorted(self.logs.glob("*.pid")):
+            yield processes.component(pidfile.stem, pidfile, pidfile.with_suffix(".log"), self.directory)
+
     def _control_plane(self) -> Iterator[Component]:
         for name in _CONTROL_PLANE:
             files = self._home / "pids" / f"{name}.pid", self._home / "logs" / f"{name}.log"
@@ -189,7 +202,7 @@ class Cluster:
             first = configs.control_plane(first, self._home / "pki", self.node.prepare())
         for attempt in range(1, _ATTEMPTS + 1):
             self._workdir.mkdir(parents=True)
-            first["options"] |= _free_ports()
+            first["options"] |= dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
             try:
                 self._create_once(str(yaml.safe_dump_all([first, *others])))
                 break
@@ -243,6 +256,7 @@ class Cluster:
 
     def _start_controllers(self) -> None:
         self.logs.mkdir(exist_ok=True)
+        processes.end(self._operators())  # of controllers that were killed: new ones start them all
         command = [sys.executable, "-m", "sandbox.controllers", str(self.directory), str(self.toolbox.bin)]
         log = self.directory / "controllers.log"
         processes.start(command, log.with_suffix(".pid"), log, cwd=Path(__file__).parent.parent)
@@ -257,16 +271,16 @@ def simulated(shape: Path, *, beside_a_real_one: bool) -> str:
     return str(yaml.safe_dump_all(kept))
 
 
-def _free_ports() -> dict[str, int]:
-    """A port of loopback for each server, as options of kwokctl."""
-    chosen: dict[str, int] = {}
+def _free_ports(count: int) -> list[int]:
+    """So many ports of loopback that nothing listens on."""
+    chosen: list[int] = []
     for port in random.sample(_PORT_RANGE, len(_PORT_RANGE)):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            chosen[_PORTS[len(chosen)]] = port
-        if len(chosen) == len(_PORTS):
+            chosen.append(port)
+        if len(chosen) == count:
             return chosen
-    raise ClusterError(f"no {len(_PORTS)} ports of loopback are free between {_PORT_RANGE[0]} and {_PORT_RANGE[-1]}")
+    raise ClusterError(f"no {count} ports of loopback are free between {_PORT_RANGE[0]} and {_PORT_RANGE[-1]}")
 
 
 def _renamed(kubeconfig: Path) -> str:

@@ -62,15 +62,26 @@ SystemdCgroup = false
 """
 
 
-def cni(network: Network) -> str:
-    """How a pod gets its link: routed, so that kube-proxy sees every packet without help from a bridge."""
+def cni(network: Network, mesh: Path) -> str:
+    """How a pod gets its link: routed, so that kube-proxy sees every packet without help from a bridge.
+
+    Then Istio's plugin leads the traffic of a pod that has a sidecar there (cni/pkg/plugin of Istio, `Config`).
+
+    Args:
+        network: of the node.
+        mesh: directory of that plugin, where its kubeconfig lies and where it logs.
+    """
     addresses = {
         "type": "host-local",
         "dataDir": "/run/cni",
         "ranges": [[{"subnet": network.pods}]],
         "routes": [{"dst": "0.0.0.0/0"}],
     }
-    plugins = [{"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": addresses}]
+    excluded = ["istio-system", "kube-system"]
+    plugins = [
+        {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": addresses},
+        {"type": "istio-cni", "cni_agent_run_dir": str(mesh), "exclude_namespaces": excluded},
+    ]
     return json.dumps({"cniVersion": "0.4.0", "name": "sandbox", "plugins": plugins})
 
 

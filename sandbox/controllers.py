@@ -26,7 +26,10 @@ from kubernetes import client, config, watch
 
 from sandbox.volumes import bind_claims
 
-BINARIES = {"quay.io/kuberay/operator:v1.6.2": "kuberay-operator"}
+BINARIES = {
+    "quay.io/kuberay/operator:v1.6.2": "kuberay-operator",
+    "ml-platform/pilot:1.31-eed52ebb66ad": "pilot-discovery",
+}
 """Image to the tool that is inside it; a mirror's host in front of the path makes no difference."""
 
 _LOG = logging.getLogger("controllers")

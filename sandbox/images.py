@@ -43,11 +43,13 @@ REFERENCES = {
     "mlflow-previous": "ml-platform/mlflow:3.16.1",
     "moto": "ml-platform/moto:5.2.5",
     "kuberay-operator": "quay.io/kuberay/operator:v1.6.2",
+    "pilot": "ml-platform/pilot:1.31-eed52ebb66ad",
+    "proxyv2": "ml-platform/proxyv2:1.31-eed52ebb66ad",
 }
-"""Every image and the name it is loaded under: the one in the program's settings.
+"""Every image and the name it is loaded under: the one in the program's settings, or in istio.yaml.
 
 The image of GPU workers is not among them: the sandbox's GPU nodes are simulated, no container runs there. The last two
-before the operator are for tests: a release to upgrade from, and a stand-in for AWS S3.
+before the operator are for tests: a release to upgrade from, and a stand-in for AWS S3. The last two are the mesh.
 """
 
 PYTHON = "python:3.11-slim-bookworm"

@@ -56,6 +56,9 @@ _USERS = {
 }
 """What runs in the node, and as whom each speaks to the API server."""
 
+_CLIENTS = {**_USERS, "istio-cni": "/CN=sandbox-mesh"}
+"""They, and the plugin that containerd runs for each pod."""
+
 # Paths that kubelet and containerd do not let anyone choose lie below /run and /var: the node has its own. /proc/sys
 # is the machine's, see `configs.SYSCTLS`. The node's directory may lie below /var.
 _MOUNTS = """set -e
@@ -277,18 +280,20 @@ class Node:
     def _configure(self, pki: Path, port: str) -> None:
         """Write every configuration file and certificate."""
         net, state = self.network, self.directory
-        for name in ("cni", "pods", "volumes", "plugins"):
+        for name in ("cni", "pods", "volumes", "plugins", "istio-cni"):
             (state / name).mkdir(exist_ok=True)
         authority = pki / "ca.crt"
-        for name, subject in _USERS.items():
+        for name, subject in _CLIENTS.items():
             certificate, key = self._certificate(name, subject, pki)
             config = configs.kubeconfig(f"https://{net.node}:{port}", authority, certificate, key)
             self._file(name, "kubeconfig").write_text(yaml.safe_dump(config))
+        # Its name is the plugin's (cni/pkg/constants of Istio).
+        _link(state / "istio-cni" / "istio-cni-kubeconfig", self._file("istio-cni", "kubeconfig"))
         kubelet = configs.kubelet(state, authority, self._link, net)
         proxy = configs.kube_proxy(self._file("kube-proxy", "kubeconfig"), net)
         files = {
-            "containerd.toml": configs.containerd(state, plugins()),
-            "cni/sandbox.conflist": configs.cni(net),
+            "containerd.toml": configs.containerd(state, self._plugins()),
+            "cni/sandbox.conflist": configs.cni(net, state / "istio-cni"),
             "kubelet.yaml": yaml.safe_dump(kubelet),
             "kube-proxy.yaml": yaml.safe_dump(proxy),
             "coredns.corefile": configs.corefile(self._file("coredns", "kubeconfig")),
@@ -298,6 +303,14 @@ class Node:
         }
         for name, text in files.items():
             (state / name).write_text(text)
+
+    def _plugins(self) -> Path:
+        """A directory with the machine's CNI plugins and Istio's: containerd looks for all of them in one."""
+        directory = self.directory / "cni-bin"
+        directory.mkdir(exist_ok=True)
+        for plugin in (*plugins().iterdir(), self.toolbox.binary("istio-cni")):
+            _link(directory / plugin.name, plugin)
+        return directory
 
     def _certificate(self, name: str, subject: str, pki: Path) -> tuple[Path, Path]:
         """A client certificate for one of the processes, signed by the cluster's authority for a year."""
@@ -318,3 +331,8 @@ class Node:
             with contextlib.suppress(ClusterError):  # the kernel may be at it already
                 run("ip", "link", "delete", self._link)
         processes.wait(lambda: remove_groups(self._link), 20, f"control groups {self._link} are still in use")
+
+
+def _link(link: Path, target: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

@@ -65,13 +65,14 @@ class Build:
 
     `module` is the `path@version` that the folder pins; `embed` are its files to lay beside our main
     package, `copy` maps files of the tool to files of the module; `generate` is a package of the folder
-    with the arguments to run it with before `package` is built into `output`.
+    with the arguments to run it with before `package` is built into `output`; `tags` are Go's build tags.
     """
 
     folder: str
     module: str
     package: str = ""
     output: str = ""
+    tags: str = ""
     ldflags: str = ""
     embed: Sequence[str] = ()
     generate: Sequence[str] = ()
@@ -224,13 +225,14 @@ def build(tool: Tool, stage: Path, run: Run) -> None:
                     shutil.copyfile(module / name, folder / Path(name).name)
                 for name, origin in step.copy.items():
                     shutil.copyfile(module / origin, stage / name)
-            flags = "-s -w " + step.ldflags.format(version=tool.version)
+            flags = ["-ldflags", "-s -w " + step.ldflags.format(version=tool.version)]
+            flags += [f"-tags={step.tags}"] if step.tags else []
             if step.generate:
-                call(go, "build", "-ldflags", flags, "-o", "generator", step.generate[0])
+                call(go, "build", *flags, "-o", "generator", step.generate[0])
                 call(str(folder / "generator"), *step.generate[1:])
             if step.package:
                 output = str(stage / (step.output or tool.name))
-                call(go, "build", "-ldflags", flags, "-o", output, step.package)
+                call(go, "build", *flags, "-o", output, step.package)
 
 
 def _version(ask: Ask, binary: Path) -> str:

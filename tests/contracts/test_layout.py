@@ -15,7 +15,7 @@ from components.base import Component
 from components.platform import Platform
 from components.ray.spec import RaySpec
 from components.settings import SANDBOX_CONTEXT, Images
-from sandbox import cluster, controllers, tools
+from sandbox import cluster, controllers, images, istio, tools
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBSYSTEMS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
@@ -135,7 +135,19 @@ def test_one_release_of_kuberay_is_pinned_everywhere() -> None:
     release = RaySpec().kuberay_version
     assert pinned["kuberay-operator"].version == pinned[tools.CRDS].version == release
     assert Images().kuberay_operator.endswith(f":v{release}")
-    assert list(controllers.BINARIES) == [Images().kuberay_operator]
+    assert controllers.BINARIES[Images().kuberay_operator] == "kuberay-operator"
+
+
+def test_one_release_of_istio_is_pinned_everywhere() -> None:
+    pinned = tools.load()
+    operator = istio.choices(None)["spec"]
+    of_mesh = {images.REFERENCES[name] for name in istio.IMAGES}
+    assert of_mesh == {f"{operator['hub']}/{name}:{operator['tag']}" for name in istio.IMAGES}
+    binaries = [pinned[name] for name in ("istioctl", "pilot-discovery", "pilot-agent", "istio-cni")]
+    assert {tool.version for tool in binaries} == {operator["tag"]}
+    assert controllers.BINARIES[images.REFERENCES["pilot"]] == "pilot-discovery"
+    (module,) = {step.module for tool in binaries for step in tool.build}
+    assert module.endswith(operator["tag"].partition("-")[2])
 
 
 def test_one_release_of_ray_is_pinned_everywhere() -> None:

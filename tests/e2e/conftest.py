@@ -61,8 +61,7 @@ def real_cluster(real_toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
     built = images.build(real_toolbox)
     cluster = Cluster(tmp_path_factory.mktemp("real") / "cluster", real_toolbox, real=True)
     try:
-        assert cluster.up()
-        cluster.node.load(*(image.archive for image in built.values()))
+        assert cluster.up(images=[image.archive for image in built.values()])
         yield cluster
     finally:
         cluster.down()

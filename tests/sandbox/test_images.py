@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from components.settings import Images
-from sandbox import containerfile, images, layers
+from sandbox import containerfile, images, istio, layers
 from sandbox.__main__ import LOADED
 from sandbox.images import ImageError
 from sandbox.sources import Tool
@@ -108,7 +108,7 @@ def test_every_folder_is_an_image_that_can_be_followed() -> None:
 def test_images_are_built_under_the_names_that_the_program_uses() -> None:
     used = Images().model_dump(exclude={"registry", "require_digests", "ray_gpu"})
     assert {images.REFERENCES[role.replace("_", "-")] for role in used} == set(used.values())
-    assert set(LOADED) == {role.replace("_", "-") for role in used}
+    assert set(LOADED) == {role.replace("_", "-") for role in used} | set(istio.IMAGES)
 
 
 @pytest.mark.parametrize("name", ["ray", "mlflow", "mlflow-previous", "feast", "moto"])
@@ -149,6 +149,17 @@ def test_the_operator_is_what_upstream_ships() -> None:
         "WORKDIR /",
         'ENTRYPOINT ["/manager"]',
     ]
+
+
+def test_the_sidecar_is_stock_envoy_and_what_istio_puts_beside_it() -> None:
+    steps = containerfile.read(images.FOLDER / "proxyv2" / "Containerfile").steps
+    copied = [step.text for step in steps if step.text.startswith("--from=tools")]
+    assert copied == [
+        "--from=tools envoy_bootstrap.json /var/lib/istio/envoy/envoy_bootstrap_tmpl.json",
+        "--from=tools pilot-agent /usr/local/bin/pilot-agent",
+    ]
+    # Packets of this user are not led to the sidecar again (tools/istio-iptables of Istio).
+    assert [step.text for step in steps if step.word == "USER"] == ["1337:1337"]
 
 
 # Archives

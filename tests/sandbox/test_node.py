@@ -84,6 +84,14 @@ def test_every_path_in_the_configurations_is_the_nodes_own() -> None:
     assert json.loads(configs.storage(state))["nodePathMap"][0]["paths"] == [f"{state}/volumes"]
 
 
+def test_istios_plugin_comes_after_the_one_that_makes_the_link() -> None:
+    plugins = json.loads(configs.cni(NET, Path("/sandbox/node/istio-cni")))["plugins"]
+    assert [plugin["type"] for plugin in plugins] == ["ptp", "istio-cni"]
+    assert plugins[1]["cni_agent_run_dir"] == "/sandbox/node/istio-cni"
+    # It asks the API server about each pod: istiod, which the API server asks about pods, must not wait for that.
+    assert "istio-system" in plugins[1]["exclude_namespaces"]
+
+
 def test_images_are_never_collected_and_nothing_of_the_machines_is_tuned() -> None:
     kubelet = configs.kubelet(Path("/n"), Path("/ca"), "group", NET)
     assert kubelet["imageGCHighThresholdPercent"] == 100
@@ -152,7 +160,15 @@ def test_where_there_is_no_node_there_is_nothing_to_show_and_nothing_to_remove(t
 
 def test_a_sandbox_of_simulated_nodes_wants_no_tool_of_a_real_one() -> None:
     real = set(tools.wanted(real=True)) - set(tools.wanted(real=False))
-    assert real == {"kubelet", "kube-proxy", "coredns", "local-path-provisioner", "versitygw"}
+    assert real == {
+        "kubelet",
+        "kube-proxy",
+        "coredns",
+        "local-path-provisioner",
+        "versitygw",
+        "pilot-agent",
+        "istio-cni",
+    }
     assert set(tools.wanted(real=True)) == set(tools.load())
 
 

@@ -443,6 +443,17 @@ def test_a_module_is_built_with_its_version_and_the_checkout_stays_clean(
 
 
 @pytest.mark.usefixtures("go")
+def test_a_module_is_built_with_its_tags(tmp_path: Path, lock: Callable[..., Path], cache: Path) -> None:
+    part = module(tmp_path / "lock" / "tools.toml", main="println(size)")
+    folder = tmp_path / "lock" / "build" / "demo"
+    for size, condition in (("small", "agent && lean"), ("big", "!agent || !lean")):
+        (folder / f"{size}.go").write_text(f'//go:build {condition}\n\npackage main\n\nconst size = "{size}"\n')
+    part["build"][0]["tags"] = "agent,lean"
+    box = tools.install(lock=lock(demo=part), cache=cache, keep_go_cache=True)
+    assert subprocess.run([box.binary("demo")], capture_output=True, text=True, check=True).stderr == "small\n"
+
+
+@pytest.mark.usefixtures("go")
 def test_a_generator_runs_before_the_build_with_the_needed_tools_on_path(
     tmp_path: Path, path: Path, lock: Callable[..., Path], cache: Path
 ) -> None:
