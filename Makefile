@@ -41,8 +41,7 @@ images: $(VENV)/.ready ## build the images of real pods (about 5 minutes, once; 
 env: $(VENV)/.ready ## print shell commands: eval "$$(make env)"
 	@$(PYTHON) -m sandbox env
 
-test: tools ## run every test but those on a real node
-	$(PYTHON) -m pytest
+test: unit engine ## run every test but those on a real node
 
 unit: tools ## run the tests that need no cluster
 	$(PYTHON) -m pytest -m "not engine" -n auto

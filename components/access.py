@@ -39,6 +39,7 @@ _Row = tuple[str, str, tuple[str, ...], str]
 
 _ROWS: tuple[_Row, ...] = (
     (EVERYONE, "cluster-dns", ("dns", "dns-tcp"), "Names of Services"),
+    (EVERYONE, "istiod", ("xds",), "Sidecars get certificates and policies"),
     ("ray-head", "ray-worker", _RAY, "One Ray: tasks, objects, logs"),
     ("ray-worker", "ray-head", ("gcs", *_RAY), "One Ray: joining, tasks, objects"),
     ("ray-worker", "ray-worker", _RAY, "One Ray: objects go from worker to worker"),
@@ -107,13 +108,16 @@ def access_table(
         *stores.workloads(stores_spec),
         Workload("clients", CLIENT_LABELS, tenancy.service_accounts),
     )
-    others = (*_neighbours(stores_spec, mlflow, feast, mesh, api_server), *_proxies(gateway))
+    istiod = (_istiod(mesh),) if tenancy.mesh_injection else ()
+    others = (*istiod, *_neighbours(stores_spec, mlflow, feast, mesh, api_server), *_proxies(gateway))
     ends: list[Workload | Neighbour] = [*workloads, *others]
     ports = {end.name: end.ports for end in ends}
     own = [Access(*row) for row in (*_ROWS, *_by_choice(ray, feast), *_teams(mlflow, feast))]
     own += _from_outside(gateway) if gateway else ()
-    further = [Access(row.source, row.target, row.ports, row.why) for row in mesh.access]
-    return AccessTable(workloads, others, (*_there(own, ports), *further))
+    further = [
+        Access(row.source, row.target, row.ports, row.why, plain_text=bool(row.plain_text)) for row in mesh.access
+    ]
+    return AccessTable(tenancy.namespace, workloads, others, (*_there(own, ports), *further))
 
 
 def _by_choice(ray: RaySpec, feast: FeastSpec) -> Iterator[_Row]:
@@ -158,6 +162,10 @@ def _there(rows: Iterable[Access], ports: Mapping[str, Mapping[str, Port]]) -> I
             there = tuple(port for port in row.ports if port in ports[row.target])
             if there:
                 yield replace(row, ports=there)
+
+
+def _istiod(mesh: MeshSpec) -> Neighbour:
+    return Neighbour("istiod", namespace=mesh.control_plane, labels={"app": "istiod"}, ports={"xds": Port(15012)})
 
 
 def _neighbours(

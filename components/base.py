@@ -14,6 +14,7 @@ import pulumi_random
 from components.kube import objects
 from components.kube.labels import fingerprint
 from components.kube.model import Scale
+from components.kube.pods import Around, annotate_pods
 from components.kube.wires import Endpoint, SecretRef
 
 EndpointsT = TypeVar("EndpointsT")
@@ -86,10 +87,16 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         cls.token = token
 
     def __init__(
-        self, name: str, opts: pulumi.ResourceOptions | None = None, *, on_error: pulumi.ErrorHook | None = None
+        self,
+        name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        pod_annotations: Mapping[str, str] | None = None,
+        on_error: pulumi.ErrorHook | None = None,
     ) -> None:
         super().__init__(self.token, name, None, opts)
         self._name_of_component = name
+        self._pod_annotations = pod_annotations or {}
         self._on_error = on_error
         # Pulumi keeps to itself what a component comes after; here its children come after it too.
         self._after = cast("Sequence[pulumi.Resource]", (opts and opts.depends_on) or ())
@@ -130,7 +137,21 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
             create_timeout=create_timeout,
             runs_pods=manifest["kind"] in objects.RUN_PODS,
         )
-        return KubernetesObject(self.child_name(role), manifest, options)
+        return KubernetesObject(self.child_name(role), self.annotated(manifest), options)
+
+    def annotated(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A manifest as `child` declares it: its pods have the annotations that all pods have."""
+        annotated: Mapping[str, Any] = annotate_pods(manifest, self._pod_annotations)
+        return annotated
+
+    def around(self, workload: str, namespace: pulumi.Output[str], priority_class: pulumi.Output[str] | None) -> Around:
+        """Declare the identity of one workload, a ServiceAccount of its name; returns what its pods meet.
+
+        No two workloads have the same, since the mesh tells them apart by nothing else.
+        """
+        role = f"{workload.removeprefix(self._name_of_component)}-account".lstrip("-")
+        account = self.child(role, objects.service_account(self._name_of_component, namespace, workload))
+        return Around(namespace, account.named(), priority_class)
 
     def generate_secret(
         self,

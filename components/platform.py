@@ -36,9 +36,11 @@ class Platform:
         tenancy = Tenancy("tenancy", settings.tenancy, opts=opts)
         mesh = MeshSecurity(
             "mesh",
+            settings.mesh,
             settings.access(target.api_server),
             namespace=tenancy.endpoints.namespace,
             client_labels=CLIENT_LABELS,
+            sidecars=settings.tenancy.mesh_injection,
             opts=opts,
         )
         # Nothing runs before it is said who may talk to it, nor after that has been taken back.
@@ -50,6 +52,7 @@ class Platform:
             namespace=tenancy.endpoints.namespace,
             priority_classes=tenancy.endpoints.priority_classes,
             generation=settings.secrets.generation,
+            pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,
         )
@@ -63,6 +66,7 @@ class Platform:
             bucket=stores.endpoints.buckets[settings.mlflow.bucket],
             backups=stores.endpoints.buckets[settings.mlflow.backup_bucket],
             generation=settings.secrets.generation,
+            pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,
         )
@@ -75,6 +79,7 @@ class Platform:
             database=stores.endpoints.databases[settings.feast.database],
             redis=stores.endpoints.redis,
             repository=target.feature_repository,
+            pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,
         )
@@ -92,6 +97,7 @@ class Platform:
             login=mlflow.endpoints.login,
             features=feast.endpoints.online,
             bucket=stores.endpoints.buckets[settings.ray.bucket],
+            pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,
         )

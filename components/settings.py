@@ -7,6 +7,7 @@ what was found, what is allowed.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -189,6 +190,33 @@ class Settings(Spec):
         return self
 
     @model_validator(mode="after")
+    def _sources_have_an_identity(self) -> "Settings":
+        """In a mesh that takes mutual TLS only, addresses are nobody."""
+        without = {each.name for each in self.mesh.neighbours if not each.namespace}
+        lacking = [
+            f"mesh.access from {row.source} to {row.target}: {row.source} has addresses only, so it is not in the "
+            "mesh, and what it sends is refused: set plainText with a reason and a day, or bring it through a gateway"
+            for row in self.mesh.access
+            if self.tenancy.mesh_injection and row.source in without and not row.plain_text
+        ]
+        if lacking:
+            raise ValueError("; ".join(lacking))
+        return self
+
+    @model_validator(mode="after")
+    def _plain_text_is_of_sources_outside(self) -> "Settings":
+        outside = {each.name for each in self.mesh.neighbours}
+        wrong = [
+            f"mesh.access from {row.source} to {row.target}: plainText is for a neighbour that is the source, "
+            f"and {row.source} is a workload of the platform, which has a sidecar: remove plainText"
+            for row in self.mesh.access
+            if row.plain_text and row.source not in outside
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @model_validator(mode="after")
     def _addons_present(self) -> "Settings":
         if self.tenancy.mesh_injection and "istio" not in self.cluster.addons:
             raise ValueError(
@@ -345,6 +373,8 @@ def load() -> tuple[Settings, Target]:
             )
         except ConnectionFailedError as problem:
             problems.append(f"kubernetes:context: {problem}")
+    if settings:
+        problems += [f"{PROJECT}:mesh: {problem}" for problem in settings.mesh.expired(date.today())]
     if problems or settings is None or target is None:
         raise BadSettings(report(stack, problems))
     return settings, target

@@ -14,7 +14,6 @@ from components.base import Component, digest, endpoint
 from components.feast import manifests
 from components.feast.spec import FeastImages, FeastSpec
 from components.kube import objects
-from components.kube.pods import Around
 from components.kube.wires import Database, Endpoint, KeyValueStore, SecretRef
 
 
@@ -51,15 +50,18 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         database: Database,
         redis: KeyValueStore,
         repository: Mapping[str, str],
+        pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, opts, on_error=on_error)
-        account = self.child("account", objects.service_account("feast", namespace, manifests.ACCOUNT))
+        super().__init__(name, opts, pod_annotations=pod_annotations, on_error=on_error)
         if spec.authorization == "kubernetes":
             self._token_review(namespace)
-        serving = Around(namespace, account.named(), priority_classes["serving"])
-        batch = Around(namespace, account.named(), priority_classes["batch"])
+        serving, looking_up = (
+            self.around(workload, namespace, priority_classes["serving"])
+            for workload in (manifests.SERVER, manifests.REGISTRY)
+        )
+        applying = self.around(manifests.APPLY, namespace, priority_classes["batch"])
         text = manifests.server_config(spec, database, redis)
         config = self.child("config", objects.secret("feast", namespace, manifests.CONFIG, {manifests.FILE: text}))
         written = SecretRef(name=config.named(), key=manifests.FILE, digest=sha256(text.encode()).hexdigest())
@@ -68,13 +70,13 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         files = manifests.repository(namespace, repository)
         applied = self.child(
             "apply",
-            manifests.apply_job(spec, images.feast, batch, env=env, files=files, digest=secrets),
+            manifests.apply_job(spec, images.feast, applying, env=env, files=files, digest=secrets),
             after=[*database.after, *redis.after, config, self.child("repository", files)],
             create_timeout=spec.ready_timeout_seconds,
         )
         servers = {
             manifests.SERVER: (spec.online, manifests.server(spec, images.feast, serving, env, secrets)),
-            manifests.REGISTRY: (spec.registry, manifests.registry(spec, images.feast, serving, env, secrets)),
+            manifests.REGISTRY: (spec.registry, manifests.registry(spec, images.feast, looking_up, env, secrets)),
         }
         services = {
             manifests.SERVER: manifests.server_service(spec, namespace),
@@ -87,6 +89,7 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
             self.bound(namespace, server, scale, role=role)
             made[server] = self.child(f"{role}-service", services[server])
         if spec.materialization:
+            batch = self.around(manifests.MATERIALIZE, namespace, priority_classes["batch"])
             cron = manifests.materialization(spec.materialization, images.feast, batch, env)
             self.child("materialization", cron, after=[applied])
         online = endpoint("http", made[manifests.SERVER], namespace, manifests.PORTS["http"][0])
@@ -107,7 +110,11 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
 
     def _token_review(self, namespace: pulumi.Output[str]) -> None:
         role = self.child("role", manifests.role(namespace))
-        self.child("role-binding", objects.role_binding("feast", namespace, "feast"), after=[role])
+        self.child(
+            "role-binding",
+            objects.role_binding("feast", namespace, "feast", manifests.SERVER, manifests.REGISTRY),
+            after=[role],
+        )
         review, binding = manifests.token_review(namespace, pulumi.Output.format("{0}-feast", namespace))
         reviews = self.child("token-review", review)
         self.child("token-review-binding", binding, after=[reviews])

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.feast.spec import FeastSpec
 from components.kube import objects
-from components.kube.access import Port, Workload, named
+from components.kube.access import Port, Workload, named, served
 from components.kube.labels import fingerprint
 from components.kube.pods import (
     CA_FILE,
@@ -36,8 +36,8 @@ PORTS = {"http": (6566, "http"), "grpc": (6567, "grpc"), "metrics": (8000, "http
 
 REGISTRY_PORT = 6570
 
-ACCOUNT = "feast"
-"""The ServiceAccount of all its pods."""
+APPLY, MATERIALIZE = "feast-apply", "feast-materialize"
+"""Jobs: what writes the registry, and what fills the online store."""
 
 CLIENT = "feast-client"
 """ConfigMap for clients."""
@@ -54,11 +54,11 @@ _METRICS = "/var/metrics"
 def workloads(spec: FeastSpec) -> list[Workload]:
     """The servers, and the Jobs that work on their stores."""
     ports = {name: Port(*port) for name, port in PORTS.items() if name != "grpc" or spec.online.grpc}
-    jobs = ["feast-apply", *(["feast-materialize"] if spec.materialization else [])]
+    jobs = [APPLY, *([MATERIALIZE] if spec.materialization else [])]
     return [
-        named(SERVER, ACCOUNT, **ports),
-        named(REGISTRY, ACCOUNT, grpc=Port(REGISTRY_PORT, "grpc")),
-        *(named(job, ACCOUNT) for job in jobs),
+        served(SERVER, **ports),
+        served(REGISTRY, grpc=Port(REGISTRY_PORT, "grpc")),
+        *(named(job) for job in jobs),
     ]
 
 
@@ -138,7 +138,7 @@ def token_review(namespace: Any, name: Any) -> list[Manifest]:
     """What the servers need to know a ServiceAccount by its token: a ClusterRole and its binding.
 
     Args:
-        namespace: of the ServiceAccount `feast`.
+        namespace: of the servers.
         name: of both: cluster-wide, so it holds the namespace.
     """
     metadata = {key: value for key, value in objects.metadata("feast", namespace, name).items() if key != "namespace"}
@@ -155,7 +155,7 @@ def token_review(namespace: Any, name: Any) -> list[Manifest]:
             "kind": "ClusterRoleBinding",
             "metadata": metadata,
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
+            "subjects": objects.subjects(namespace, SERVER, REGISTRY),
         },
     ]
 
@@ -209,7 +209,7 @@ def apply_job(
     return objects.job(
         "feast",
         around.namespace,
-        "feast-apply",
+        APPLY,
         pod=pod(around, _USER, step, volumes=volumes),
         seconds=spec.ready_timeout_seconds,
         annotations={SECRETS_HASH: digest, "ml-platform/repository-hash": content},
@@ -224,7 +224,7 @@ def materialization(schedule: str, image: str, around: Around, env: list[Manifes
     return objects.cron_job(
         "feast",
         around.namespace,
-        "feast-materialize",
+        MATERIALIZE,
         schedule=schedule,
         pod=pod(around, _USER, step, volumes=_volumes()),
         seconds=3600,

@@ -4,7 +4,8 @@ A subsystem says which workloads it has; who may reach them is said in `componen
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 EVERYONE = "everyone"
 """As a source: every pod of the namespace, also one that no workload describes."""
@@ -41,17 +42,29 @@ class Workload:
         selector: labels that its pods have, and no others.
         accounts: the ServiceAccounts that its pods may have.
         ports: what its pods listen on, by the names of their container ports.
+        services: names of the Services that lead to its pods.
+        peers: names of the headless Services by which its pods find each other.
     """
 
     name: str
     selector: Mapping[str, str]
     accounts: tuple[str, ...]
     ports: Mapping[str, Port] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
 
 
-def named(name: str, account: str, **ports: Port) -> Workload:
-    """A workload whose pods are found by their name, as `objects.workload` and `objects.job` label them."""
-    return Workload(name, {"app.kubernetes.io/name": name}, (account,), ports)
+def named(name: str, **ports: Port) -> Workload:
+    """A workload whose pods are found by their name, as `objects.workload` and `objects.job` label them.
+
+    Its identity has that name too.
+    """
+    return Workload(name, {"app.kubernetes.io/name": name}, (name,), ports)
+
+
+def served(name: str, **ports: Port) -> Workload:
+    """A workload that a Service of its name leads to."""
+    return replace(named(name, **ports), services=(name,))
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ class Neighbour:
         accounts: the ServiceAccounts that they may have, any when empty.
         cidrs: ranges of addresses.
         ports: what it listens on.
+        services: full names of Services in the cluster that lead to it.
     """
 
     name: str
@@ -73,6 +87,7 @@ class Neighbour:
     accounts: tuple[str, ...] = ()
     cidrs: tuple[str, ...] = ()
     ports: Mapping[str, Port] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,7 @@ class Access:
         ports: of the target, by name.
         why: for the reader.
         token: that every request carries, and that is verified at the target; None where the source alone decides.
+        plain_text: whether the ports take plain text too, for a source that is not in the mesh.
     """
 
     source: str
@@ -109,6 +125,7 @@ class Access:
     ports: tuple[str, ...]
     why: str
     token: Token | None = None
+    plain_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,11 +133,13 @@ class AccessTable:
     """Who there is, and every row; what no row admits is denied.
 
     Attributes:
+        namespace: of the workloads.
         workloads: of the platform.
         neighbours: all others.
         rows: in the order in which a reader wants them.
     """
 
+    namespace: str
     workloads: tuple[Workload, ...]
     neighbours: tuple[Neighbour, ...]
     rows: tuple[Access, ...]
@@ -131,7 +150,11 @@ class AccessTable:
         Raises:
             KeyError: nobody has.
         """
-        return {end.name: end for end in self.ends}[name]
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Workload | Neighbour]:
+        return {end.name: end for end in self.ends}
 
     @property
     def ends(self) -> list[Workload | Neighbour]:

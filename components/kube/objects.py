@@ -41,14 +41,19 @@ def role(
     }
 
 
-def role_binding(component: str, namespace: Any, name: str) -> Manifest:
-    """Gives the Role `name` to the ServiceAccount `name`."""
+def subjects(namespace: Any, *accounts: str) -> list[Manifest]:
+    """ServiceAccounts, as a binding names them."""
+    return [{"kind": "ServiceAccount", "name": account, "namespace": namespace} for account in accounts]
+
+
+def role_binding(component: str, namespace: Any, name: str, *accounts: str) -> Manifest:
+    """Gives the Role `name` to ServiceAccounts, to the one of that name where none is said."""
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
         "metadata": metadata(component, namespace, name),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        "subjects": subjects(namespace, *(accounts or (name,))),
     }
 
 

@@ -3,6 +3,7 @@
 Source of the security contexts: Kubernetes, "Pod Security Standards", profile Restricted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,20 @@ def pod(around: Around, user: int, *containers: Manifest, **fields: Any) -> Mani
         "containers": list(containers),
         **fields,
     }
+
+
+def annotate_pods(manifest: Any, annotations: Mapping[str, str]) -> Any:
+    """An object whose pod templates have further annotations, wherever its kind keeps a template."""
+    if isinstance(manifest, list):
+        return [annotate_pods(each, annotations) for each in manifest]
+    if not isinstance(manifest, dict) or not annotations:
+        return manifest
+    inner = {key: annotate_pods(value, annotations) for key, value in manifest.items()}
+    if isinstance(inner.get("template"), dict) and "containers" in inner["template"].get("spec", {}):
+        metadata = inner["template"].get("metadata", {})
+        told = {**metadata, "annotations": {**metadata.get("annotations", {}), **annotations}}
+        inner["template"] = {**inner["template"], "metadata": told}
+    return inner
 
 
 def container(name: str, image: str, size: Manifest, **fields: Any) -> Manifest:

@@ -1,11 +1,13 @@
 """Decisions about who else may talk to the platform. Who does within it is `components/access.py`."""
 
 import ipaddress
-from typing import Annotated
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.kube.model import DnsLabel, Labels, Port, Spec, unique
+from components.kube.model import Compute, DnsLabel, Labels, Port, Resources, Spec, unique
 
 
 def _cidr(value: str) -> str:
@@ -47,6 +49,15 @@ class NeighbourSpec(Spec):
         return self
 
 
+class PlainText(Spec):
+    """An exception from mutual TLS: the ports of a row take plain text too."""
+
+    reason: Why
+    """Why the source cannot be in the mesh."""
+    expires: date
+    """The last day of it, such as 2027-03-31; later it is refused."""
+
+
 class AccessSpec(Spec):
     """One more row of the access table: who may talk to whom, and why."""
 
@@ -58,10 +69,33 @@ class AccessSpec(Spec):
     """Names of ports of the target; docs/access.md lists them."""
     why: Why
     """What for."""
+    plain_text: PlainText | None = None
+    """For a source outside the mesh. Who it is, is then told by its address alone."""
+
+
+class SidecarSpec(Spec):
+    """The proxy beside every pod."""
+
+    resources: Resources = Resources(
+        requests=Compute(cpu="50m", memory="96Mi"), limits=Compute(cpu="500m", memory="512Mi")
+    )
+    """Of each; the quota counts them."""
+
+
+class Tracing(Spec):
+    """Traces of requests between pods."""
+
+    provider: DnsLabel
+    """Name of one of the mesh's `extensionProviders`."""
+    sampling_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """How many of the requests are traced."""
 
 
 class MeshSpec(Spec):
-    """Who may talk to whom, beyond what the platform itself needs."""
+    """Who may talk to whom, beyond what the platform itself needs, and how the mesh looks after it.
+
+    All but `neighbours`, `access`, `dns` and `apiServer` is for a mesh: `tenancy.meshInjection`.
+    """
 
     neighbours: tuple[NeighbourSpec, ...] = ()
     """Who else there is."""
@@ -71,8 +105,25 @@ class MeshSpec(Spec):
     """Addresses of the cluster's DNS beside its pods in kube-system; this one is NodeLocal DNSCache's."""
     api_server: tuple[Cidr, ...] = ()
     """Addresses of the API server, where they change; without, those that it names itself with each `up`."""
+    sidecar: SidecarSpec = SidecarSpec()
+    """What each sidecar may use."""
+    control_plane: DnsLabel = "istio-system"
+    """The namespace of istiod, whose pods have the label `app: istiod`."""
+    access_log: Literal["none", "errors", "all"] = "errors"
+    """What sidecars write of connections: those that failed or were denied, all, or nothing."""
+    tracing: Tracing | None = None
+    """Traces, where the mesh has a provider for them."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "MeshSpec":
         unique("neighbours", self.neighbours)
         return self
+
+    def expired(self, today: date) -> Iterator[str]:
+        """Exceptions that have ended, each as a sentence."""
+        for row in self.access:
+            if row.plain_text and row.plain_text.expires < today:
+                yield (
+                    f"access from {row.source} to {row.target}: plainText expired on {row.plain_text.expires}: "
+                    "bring the source into the mesh and remove it, or agree on a later day"
+                )

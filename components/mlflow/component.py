@@ -4,13 +4,12 @@ It promises that the databases are dumped and migrated before a new release serv
 serving where that fails. It refuses a Host header that is not one of its names.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 
 from components.base import Component, digest, endpoint
-from components.kube import objects
-from components.kube.pods import Around
 from components.kube.wires import Bucket, Database, Endpoint, Login, SecretRef
 from components.mlflow import manifests
 from components.mlflow.spec import MLflowImages, MLflowSpec
@@ -48,13 +47,15 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
         bucket: Bucket,
         backups: Bucket,
         generation: int,
+        pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, opts, on_error=on_error)
-        account = self.child("account", objects.service_account("mlflow", namespace, manifests.ACCOUNT))
-        serving = Around(namespace, account.named(), priority_classes["serving"])
-        batch = Around(namespace, account.named(), priority_classes["batch"])
+        super().__init__(name, opts, pod_annotations=pod_annotations, on_error=on_error)
+        serving = self.around(manifests.NAME, namespace, priority_classes["serving"])
+        backing_up, migrating = (
+            self.around(job, namespace, priority_classes["batch"]) for job in (manifests.BACKUP, manifests.MIGRATE)
+        )
         session_key: SecretRef | None = None
         users: dict[str, SecretRef] = {}
         settings = None
@@ -73,14 +74,14 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
         backup = self.child(
             "backup",
             manifests.backup_job(
-                spec, images.store_client, batch, release=images.mlflow, database=database, backups=backups
+                spec, images.store_client, backing_up, release=images.mlflow, database=database, backups=backups
             ),
             after=[*database.after, *backups.after],
             create_timeout=spec.migration_timeout_seconds,
         )
         migration = self.child(
             "migration",
-            manifests.migration_job(spec, images.mlflow, batch, database=database, users=users, digest=secrets),
+            manifests.migration_job(spec, images.mlflow, migrating, database=database, users=users, digest=secrets),
             after=[backup, *after],
             create_timeout=spec.migration_timeout_seconds,
         )
@@ -111,7 +112,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                 spec,
                 spec.garbage_collection,
                 images.mlflow,
-                batch,
+                self.around(manifests.COLLECT, namespace, priority_classes["batch"]),
                 database=database,
                 bucket=bucket,
                 admin=users.get(manifests.ADMIN),

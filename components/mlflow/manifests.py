@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.kube import objects
-from components.kube.access import Port, Workload, named
+from components.kube.access import Port, Workload, named, served
 from components.kube.labels import fingerprint
 from components.kube.pods import (
     SECRETS_HASH,
@@ -33,8 +33,8 @@ NAME = "mlflow"
 
 PORT = 5000
 
-ACCOUNT = "mlflow"
-"""The ServiceAccount of all its pods."""
+BACKUP, MIGRATE, COLLECT = "mlflow-backup", "mlflow-migrate", "mlflow-gc"
+"""Jobs on its databases."""
 
 SECRET, SESSION_KEY = "mlflow-auth", "session-key"
 """Secret of the users' passwords, and the key in it that signs sessions and forms."""
@@ -52,8 +52,8 @@ _CONFIG = "/etc/mlflow"
 
 def workloads(spec: MLflowSpec) -> list[Workload]:
     """The server, and the Jobs that work on its databases."""
-    jobs = ["mlflow-backup", "mlflow-migrate", *(["mlflow-gc"] if spec.garbage_collection else [])]
-    return [named(NAME, ACCOUNT, http=Port(PORT, "http")), *(named(job, ACCOUNT) for job in jobs)]
+    jobs = [BACKUP, MIGRATE, *([COLLECT] if spec.garbage_collection else [])]
+    return [served(NAME, http=Port(PORT, "http")), *(named(job) for job in jobs)]
 
 
 def allowed_hosts(namespace: str, hosts: tuple[str, ...]) -> str:
@@ -109,7 +109,7 @@ def backup_job(
     return objects.job(
         "mlflow",
         around.namespace,
-        "mlflow-backup",
+        BACKUP,
         pod=pod(around, _USER, dump, volumes=scratch(tmp="64Mi")),
         seconds=spec.migration_timeout_seconds,
         annotations={"ml-platform/release": release},
@@ -141,7 +141,7 @@ def migration_job(
     return objects.job(
         "mlflow",
         around.namespace,
-        "mlflow-migrate",
+        MIGRATE,
         pod=pod(around, _USER, step, volumes=scratch(tmp="64Mi")),
         seconds=spec.migration_timeout_seconds,
         annotations={SECRETS_HASH: digest},
@@ -265,7 +265,7 @@ def garbage_collection(
     return objects.cron_job(
         "mlflow",
         around.namespace,
-        "mlflow-gc",
+        COLLECT,
         schedule=when.cron,
         pod=pod(around, _USER, collect, volumes=scratch(tmp="256Mi")),
         seconds=3600,

@@ -12,7 +12,7 @@ import pulumi
 from components.base import Component, KubernetesObject, digest, endpoint
 from components.kube import objects
 from components.kube.labels import fingerprint
-from components.kube.pods import SECRETS_HASH, Around
+from components.kube.pods import SECRETS_HASH
 from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
 from components.ray import manifests
 from components.ray.spec import RayImages, RaySpec, Scaling
@@ -60,10 +60,11 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         login: Login | None = None,
         features: Endpoint | None = None,
         bucket: Bucket | None = None,
+        pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, opts, on_error=on_error)
+        super().__init__(name, opts, pod_annotations=pod_annotations, on_error=on_error)
         self._images = images
         head_account = self.child("head-account", objects.service_account("ray", namespace, manifests.HEAD_ACCOUNT))
         worker_account = self.child(
@@ -102,10 +103,12 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             redis=redis,
             scaling=scaling,
         )
+        nodes = self.child("nodes-service", manifests.nodes_service(spec, namespace))
         cluster = self.child(
             "cluster",
             manifests.ray_cluster(spec, images, around),
             after=[
+                nodes,
                 *operator,
                 *pulled,
                 *([token.secret] if token else []),
@@ -140,16 +143,16 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
     def _wait_for_pods(
         self, spec: RaySpec, image: str, around: manifests.Surroundings, cluster: KubernetesObject
     ) -> None:
-        account = self.child("ready-account", objects.service_account("ray", around.namespace, manifests.READY))
+        waiting = self.around(manifests.READY, around.namespace, around.priority_classes["control"])
         role = self.child("ready-role", manifests.ready_role(around.namespace))
         binding = self.child(
-            "ready-binding", objects.role_binding("ray", around.namespace, manifests.READY), after=[account, role]
+            "ready-binding", objects.role_binding("ray", around.namespace, manifests.READY), after=[role]
         )
-        form = manifests.ray_cluster(spec, self._images, replace(around, scaling={}))["spec"]
+        form = self.annotated(manifests.ray_cluster(spec, self._images, replace(around, scaling={})))["spec"]
         job = manifests.ready_job(
             spec,
             image,
-            Around(around.namespace, account.named(), around.priority_classes["control"]),
+            waiting,
             pulumi.Output.json_dumps(form).apply(fingerprint),
         )
         self.child("ready", job, after=[cluster, binding], create_timeout=spec.ready_timeout_seconds + 120)

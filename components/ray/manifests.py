@@ -52,6 +52,9 @@ _START_PARAMS = {
 
 _FIRST_WORKER_PORT = 10002
 
+NODES = "ray-nodes"
+"""Headless Service over all pods of the cluster."""
+
 SERVICES = {"ray-head": ("dashboard", "client", "gcs", "metrics"), "ray-serve": ("serve",)}
 """Services over the head and their ports. The names that the reports' users know (report 002, "Service endpoints")."""
 
@@ -85,19 +88,32 @@ def workloads(spec: RaySpec) -> list[Workload]:
         "workers": Port(_FIRST_WORKER_PORT, last=_last_worker_port(spec)),
     }
     head = {name: Port(port, _APP_PROTOCOL[name]) for name, port in PORTS.items()}
-    operator = [named(OPERATOR, OPERATOR, metrics=Port(8080, "http"))] if spec.operator.mode == "managed" else []
+    operator = [named(OPERATOR, metrics=Port(8080, "http"))] if spec.operator.mode == "managed" else []
     return [
-        _ray_pods(spec, "ray-head", "head", HEAD_ACCOUNT, **head, **internal),
-        _ray_pods(spec, "ray-worker", "worker", WORKER_ACCOUNT, metrics=head["metrics"], **internal),
-        _ray_pods(spec, "ray-cleanup", "redis-cleanup", HEAD_ACCOUNT),
+        Workload(
+            "ray-head",
+            _pods_of(spec, "head"),
+            (HEAD_ACCOUNT,),
+            {**head, **internal},
+            # The last is KubeRay's, which workers use (GenerateHeadServiceName in utils/util.go).
+            services=(*SERVICES, f"{spec.cluster_name}-head-svc"),
+            peers=(NODES,),
+        ),
+        Workload(
+            "ray-worker",
+            _pods_of(spec, "worker"),
+            (WORKER_ACCOUNT,),
+            {"metrics": head["metrics"], **internal},
+            peers=(NODES,),
+        ),
+        Workload("ray-cleanup", _pods_of(spec, "redis-cleanup"), (HEAD_ACCOUNT,)),
         *operator,
-        named(READY, READY),
+        named(READY),
     ]
 
 
-def _ray_pods(spec: RaySpec, name: str, kind: str, account: str, **ports: Port) -> Workload:
-    selector = {"ray.io/cluster": spec.cluster_name, "ray.io/node-type": kind}
-    return Workload(name, selector, (account,), ports)
+def _pods_of(spec: RaySpec, kind: str) -> dict[str, str]:
+    return {"ray.io/cluster": spec.cluster_name, "ray.io/node-type": kind}
 
 
 def _last_worker_port(spec: RaySpec) -> int:
@@ -396,9 +412,31 @@ def _without_empty(manifest: Manifest, **parts: Any) -> Manifest:
 
 def service(spec: RaySpec, namespace: Any, name: str) -> Manifest:
     """A Service over the head pod: its selector is the pair of labels that KubeRay gives the pod."""
-    selector = {"ray.io/cluster": spec.cluster_name, "ray.io/node-type": "head"}
     ports = {port: (PORTS[port], _APP_PROTOCOL[port]) for port in SERVICES[name]}
-    return objects.service("ray", namespace, name, selector, ports)
+    return objects.service("ray", namespace, name, _pods_of(spec, "head"), ports)
+
+
+def nodes_service(spec: RaySpec, namespace: Any) -> Manifest:
+    """A headless Service of every port on which Ray's pods find each other by address.
+
+    A sidecar encrypts what it knows: what is sent to an address that no Service has leaves it as it came, and a
+    sidecar that takes mutual TLS only refuses it. Pods find each other before they are ready, and the Service is there
+    before the first of them. Source: docs.ray.io, "mTLS and L7 observability with Istio"; istio.io, "Traffic Routing",
+    headless services.
+    """
+    ports = {"gcs": PORTS["gcs"], **INTERNAL_PORTS}
+    ports |= {f"worker-{port}": port for port in range(_FIRST_WORKER_PORT, _last_worker_port(spec) + 1)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": objects.metadata("ray", namespace, NODES, {"pulumi.com/skipAwait": "true"}),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {"ray.io/cluster": spec.cluster_name},
+            "ports": [{"name": name, "port": port, "appProtocol": "tcp"} for name, port in ports.items()],
+        },
+    }
 
 
 def pre_pulls(spec: RaySpec, images: RayImages, namespace: Any, account: Any) -> dict[str, Manifest]:

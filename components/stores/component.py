@@ -4,12 +4,12 @@ It promises that databases, roles and buckets are there before anything that use
 It refuses a store that is both embedded and external (`spec.py`); passwords are generated, or referred to.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pulumi
 
 from components.base import Component, GeneratedSecret, KubernetesObject, digest, endpoint
-from components.kube import objects
 from components.kube.pods import Around, Manifest
 from components.kube.wires import Bucket, Database, Endpoint, KeyValueStore, SecretRef
 from components.stores import manifests
@@ -43,13 +43,13 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
         namespace: pulumi.Output[str],
         priority_classes: dict[str, pulumi.Output[str]],
         generation: int,
+        pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, opts, on_error=on_error)
+        super().__init__(name, opts, pod_annotations=pod_annotations, on_error=on_error)
         self._images, self._generation = images, generation
-        account = self.child("account", objects.service_account("stores", namespace, manifests.ACCOUNT))
-        self._around = Around(namespace, account.named(), priority_classes["control"])
+        self._namespace, self._priority_class = namespace, priority_classes["control"]
         self.publish(
             StoresEndpoints(databases=self._databases(spec), redis=self._redis(spec), buckets=self._buckets(spec))
         )
@@ -67,7 +67,9 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
         else:
             admin = self._passwords("postgres-admin", manifests.PASSWORD)
             password = admin.ref(manifests.PASSWORD)
-            store = manifests.postgres(spec.postgres.embedded, self._images.postgres, self._around, password)
+            store = manifests.postgres(
+                spec.postgres.embedded, self._images.postgres, self._meets(manifests.POSTGRES), password
+            )
             address, _ = self._embedded(manifests.POSTGRES, None, store, admin.secret)
             server = Database(
                 endpoint=address, name=manifests.ADMIN, owner=manifests.ADMIN, password=password, tls="disable"
@@ -79,7 +81,7 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             spec.databases,
             passwords,
             self._images.store_client,
-            self._around,
+            self._meets(manifests.DATABASES),
             server=server,
             digest=digest(server.password, *passwords.values()),
         )
@@ -103,7 +105,9 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             address = _address("rediss" if external.tls else "redis", external.host, external.port)
             return KeyValueStore(endpoint=address, password=reference, tls=external.tls)
         password = self._passwords("redis-auth", manifests.PASSWORD)
-        store = manifests.redis(spec.redis.embedded, self._images.redis, self._around, password.ref(manifests.PASSWORD))
+        store = manifests.redis(
+            spec.redis.embedded, self._images.redis, self._meets(manifests.REDIS), password.ref(manifests.PASSWORD)
+        )
         address, server = self._embedded(manifests.REDIS, "redis", store, password.secret)
         return KeyValueStore(endpoint=address, password=password.ref(manifests.PASSWORD), after=(server,))
 
@@ -116,14 +120,15 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             made = self._passwords("object-store", manifests.ACCESS_KEY, manifests.SECRET_KEY)
             access_key = made.ref(manifests.ACCESS_KEY)
             server = manifests.object_store(
-                spec.object_store.embedded, self._images.object_store, self._around, access_key
+                spec.object_store.embedded, self._images.object_store, self._meets(manifests.OBJECT_STORE), access_key
             )
             address, _ = self._embedded(manifests.OBJECT_STORE, "http", server, made.secret)
             secret_key = made.ref(manifests.SECRET_KEY)
             store = Bucket(
                 url=address.url, region=manifests.REGION, name="", access_key=access_key, secret_key=secret_key
             )
-        job = self.child("buckets", manifests.buckets_job(spec.buckets, self._images.store_client, self._around, store))
+        around = self._meets(manifests.BUCKETS)
+        job = self.child("buckets", manifests.buckets_job(spec.buckets, self._images.store_client, around, store))
         return {bucket.name: replace(store, name=bucket.name, after=(job,)) for bucket in spec.buckets}
 
     def _embedded(
@@ -131,13 +136,16 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
     ) -> tuple[Endpoint, KubernetesObject]:
         """Declare an embedded store and its Service, which comes after it; returns the address and the store."""
         server = self.child(name, store, after=[secret])
-        service = self.child(f"{name}-service", manifests.service(self._around.namespace, name), after=[server])
-        return endpoint(scheme, service, self._around.namespace, manifests.PORTS[name][0]), server
+        service = self.child(f"{name}-service", manifests.service(self._namespace, name), after=[server])
+        return endpoint(scheme, service, self._namespace, manifests.PORTS[name][0]), server
+
+    def _meets(self, workload: str) -> Around:
+        return self.around(workload, self._namespace, self._priority_class)
 
     def _passwords(self, name: str, *keys: str) -> GeneratedSecret:
         roles = {key: f"{name}-{key}" for key in keys}
         return self.generate_secret(
-            f"{name}-secret", self._around.namespace, name, roles, length=32, generation=self._generation
+            f"{name}-secret", self._namespace, name, roles, length=32, generation=self._generation
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.kube import objects
-from components.kube.access import Neighbour, Port, Workload, named
+from components.kube.access import Neighbour, Port, Workload, named, served
 from components.kube.pods import (
     SECRETS_HASH,
     TMP,
@@ -41,11 +41,11 @@ from components.stores.spec import (
 POSTGRES, REDIS, OBJECT_STORE = "postgres", "redis", "object-store"
 """Names of the embedded stores and of their Services."""
 
-PORTS = {POSTGRES: (5432, "postgres"), REDIS: (6379, "redis"), OBJECT_STORE: (7070, "http")}
+PORTS = {POSTGRES: (5432, "tcp"), REDIS: (6379, "redis"), OBJECT_STORE: (7070, "http")}
 """Port and application protocol of each."""
 
-ACCOUNT = "stores"
-"""The ServiceAccount of all its pods."""
+DATABASES, BUCKETS = "databases", "buckets"
+"""Jobs that make what lies in the stores."""
 
 REGION = "us-east-1"
 """The region of the embedded object store, which is any client's default."""
@@ -60,22 +60,30 @@ _USERS = {POSTGRES: 999, REDIS: 999, OBJECT_STORE: 65532, "client": 65532}
 
 def workloads(spec: StoresSpec) -> list[Workload]:
     """The stores in the namespace, and the Jobs that make what lies in them."""
-    found = [named(job, ACCOUNT) for job in ("databases", "buckets")]
+    found = [named(job) for job in (DATABASES, BUCKETS)]
     for name, store in external_stores(spec).items():
         if not store:
-            found.append(named(name, ACCOUNT, **{name: Port(*PORTS[name])}))
+            found.append(served(name, **{name: Port(*PORTS[name])}))
         elif store.pods:
-            found.append(Workload(name, store.pods, (), {name: Port(store.address[1])}))
+            host, port = store.address
+            found.append(Workload(name, store.pods, (), {name: Port(port)}, services=(host.partition(".")[0],)))
     return found
 
 
 def neighbours(spec: StoresSpec) -> list[Neighbour]:
     """The stores elsewhere: anywhere, because a policy cannot tell a name."""
     return [
-        Neighbour(name, ports={name: Port(store.address[1])})
+        Neighbour(name, ports={name: Port(store.address[1])}, services=_of_the_cluster(store.address[0]))
         for name, store in external_stores(spec).items()
         if store and not store.pods
     ]
+
+
+def _of_the_cluster(host: str) -> tuple[str, ...]:
+    """The full name that a host has if it is a Service: `name.namespace`, with or without what may follow it."""
+    parts = host.split(".")
+    may_be = len(parts) > 1 and parts[2:] in ([], ["svc"], ["svc", "cluster", "local"])
+    return (f"{parts[0]}.{parts[1]}.svc.cluster.local",) if may_be else ()
 
 
 def external_stores(
@@ -213,7 +221,7 @@ def databases_job(
         {"name": "DATABASES", "value": " ".join(f"{database.name}:{database.role}" for database in databases)},
         *(secret_env(f"PASSWORD_{role.upper().replace('-', '_')}", password) for role, password in passwords.items()),
     ]
-    return _client_job("databases", image, around, env, {SECRETS_HASH: digest})
+    return _client_job(DATABASES, image, around, env, {SECRETS_HASH: digest})
 
 
 def buckets_job(buckets: Sequence[BucketSpec], image: str, around: Around, store: Bucket) -> Manifest:
@@ -223,7 +231,7 @@ def buckets_job(buckets: Sequence[BucketSpec], image: str, around: Around, store
         {"name": "BUCKETS", "value": " ".join(bucket.name for bucket in buckets)},
         {"name": "VERSIONED", "value": " ".join(bucket.name for bucket in buckets if bucket.versioning)},
     ]
-    return _client_job("buckets", image, around, env)
+    return _client_job(BUCKETS, image, around, env)
 
 
 def _client_job(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from policies.reach.authorization import AuthorizationPolicy, read_authorization_policy
@@ -81,12 +82,12 @@ class Objects:
             raise ValueError("\n".join(dict.fromkeys(problems)))
         return objects
 
-    @property
+    @cached_property
     def network(self) -> NetworkPolicies:
         """What judges packets."""
         return NetworkPolicies(self.network_policies, self.namespace_labels)
 
-    @property
+    @cached_property
     def destinations(self) -> Destinations:
         """What tells clients how to send."""
         return Destinations(self.services, self.destination_rules, self.root_namespace)

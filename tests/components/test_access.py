@@ -100,6 +100,14 @@ def test_rows_of_what_a_stack_lacks_are_left_out() -> None:
 
 GATEWAY = {"name": "gateway", "namespace": "kong"}
 ROW = {"source": "gateway", "target": "mlflow", "ports": ["http"], "why": "Users from outside"}
+OFFICE = {"name": "gateway", "cidrs": ["192.0.2.0/24"]}
+PLAIN = {"reason": "The scanner has no sidecar", "expires": "2099-12-31"}
+
+
+def excepted(**plain_text: Any) -> dict[str, Any]:
+    return {"neighbours": [OFFICE], "access": [{**ROW, "plainText": {**PLAIN, **plain_text}}]}
+
+
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown source": ({"access": [ROW]}, ["mesh: 'gateway' is neither a workload nor a neighbour", "feast-server"]),
     "unknown target": ({"neighbours": [GATEWAY], "access": [{**ROW, "target": "mlfow"}]}, ["'mlfow' is neither"]),
@@ -167,6 +175,41 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "bad label": ({"neighbours": [{**GATEWAY, "labels": {"app": "a b"}}]}, ["mesh.neighbours[0].labels"]),
     "bad address of the API server": ({"apiServer": ["api.example.com"]}, ["mesh.apiServer[0]", "'api.example.com'"]),
     "bad address of DNS": ({"dns": ["kube-dns"]}, ["mesh.dns[0]", "'kube-dns'"]),
+    "addresses in a mesh": (
+        {"neighbours": [OFFICE], "access": [ROW]},
+        ["mesh.access from gateway to mlflow: gateway has addresses only", "set plainText with a reason and a day"],
+    ),
+    "an exception that has ended": (
+        excepted(expires="2026-01-31"),
+        ["mesh: access from gateway to mlflow: plainText expired on 2026-01-31", "agree on a later day"],
+    ),
+    "an exception without a day": (
+        {"neighbours": [OFFICE], "access": [{**ROW, "plainText": {"reason": PLAIN["reason"]}}]},
+        ["mesh.access[0].plainText.expires: is missing"],
+    ),
+    "an exception on no day": (excepted(expires="soon"), ["mesh.access[0].plainText.expires", "'soon'"]),
+    "an exception on a day that is not": (excepted(expires="2027-02-30"), ["mesh.access[0].plainText.expires"]),
+    "an exception without a reason": (excepted(reason="legacy"), ["mesh.access[0].plainText.reason", "10"]),
+    "an exception for one who has a sidecar": (
+        {"access": [{**ROW, "source": "ray-head", "plainText": PLAIN}]},
+        ["mesh.access from ray-head to mlflow: plainText is for a neighbour", "remove plainText"],
+    ),
+    "a sidecar that may use less than it is promised": (
+        {
+            "sidecar": {
+                "resources": {"requests": {"cpu": 1, "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "1Gi"}}
+            }
+        },
+        ["mesh.sidecar.resources", "500m"],
+    ),
+    "a log of something else": ({"accessLog": "some"}, ["mesh.accessLog", "'none', 'errors' or 'all'"]),
+    "more traces than requests": (
+        {"tracing": {"provider": "otel", "samplingPercent": 101}},
+        ["mesh.tracing.samplingPercent", "100"],
+    ),
+    "traces for nobody": ({"tracing": {}}, ["mesh.tracing.provider: is missing"]),
+    "the mesh's name": ({"neighbours": [{**GATEWAY, "name": "istiod"}]}, ["the name 'istiod' is taken"]),
+    "a control plane nowhere": ({"controlPlane": "Istio System"}, ["mesh.controlPlane", "'Istio System'"]),
     "unknown key": ({"allow": []}, ["mesh.allow: is not a known key"]),
     "unknown key of a row": ({"neighbours": [GATEWAY], "access": [{**ROW, "port": "http"}]}, ["mesh.access[0].port:"]),
 }

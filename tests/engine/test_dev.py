@@ -14,6 +14,7 @@ import pytest
 from components.outputs import PlatformOutputs
 from sandbox.images import FOLDER
 from tests.support.engine import Outcome, Stack, eventually
+from tests.support.mesh import analysed, misread, sidecar
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,22 @@ def test_the_quota_is_in_force_and_counts(dev: Stack) -> None:
         "requests.storage",
     }
     assert quota["used"]["requests.nvidia.com/gpu"] == "1"
+
+
+def test_istio_itself_finds_nothing_wrong(dev: Stack) -> None:
+    assert analysed(dev) == f"✔ No validation issues found when analyzing namespace: {dev.namespace}."
+
+
+def test_the_policies_in_force_say_what_the_table_says(dev: Stack) -> None:
+    assert misread(dev) == []
+
+
+def test_every_pod_has_a_sidecar_of_the_stated_size_which_the_quota_counts(dev: Stack) -> None:
+    pods = dev.get("pods")["items"]
+    sizes = [sidecar(pod)["resources"] for pod in pods]
+    assert len(sizes) >= 10
+    limits = {"cpu": "500m", "memory": "256Mi"}
+    assert all(size == {"requests": {"cpu": "5m", "memory": "64Mi"}, "limits": limits} for size in sizes)
 
 
 def test_a_second_update_changes_nothing(dev: Stack) -> None:

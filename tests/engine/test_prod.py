@@ -12,6 +12,7 @@ from components.gateway.spec import GatewaySpec
 from sandbox.cluster import Cluster, ClusterError
 from tests.engine.kong import CRD
 from tests.support.engine import Outcome, Stack, eventually
+from tests.support.mesh import analysed, misread
 
 WAY_IN = "gateways.gateway.networking.k8s.io,httproutes.gateway.networking.k8s.io,kongplugins.configuration.konghq.com"
 
@@ -32,7 +33,11 @@ def neighbour(name: str, port: int) -> list[dict[str, Any]]:
     container = {"name": name, "image": f"{name}:1", "ports": [{"containerPort": port}]}
     return [
         {"kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": {"containers": [container]}},
-        {"kind": "Service", "metadata": {"name": name}, "spec": {"selector": labels, "ports": [{"port": port}]}},
+        {
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"selector": labels, "ports": [{"name": "tcp", "port": port}]},
+        },
     ]
 
 
@@ -54,6 +59,7 @@ def prod(new_stack: Callable[[str, str], Stack]) -> Stack:
     objects = [*secrets, *(each for name, port in NEIGHBOURS.items() for each in neighbour(name, port))]
     install(stack.workspace.cluster)
     stack.workspace.cluster.kubectl("create", "namespace", stack.namespace)
+    stack.workspace.cluster.kubectl("label", "namespace", stack.namespace, "istio-injection=enabled")
     stack.create(*objects)
     return stack
 
@@ -131,7 +137,7 @@ def twice_ready(prod: Stack, deployment: str) -> bool:
 
 
 def test_the_servers_know_clients_by_their_tokens(prod: Stack) -> None:
-    account = f"system:serviceaccount:{prod.namespace}:feast"
+    account = f"system:serviceaccount:{prod.namespace}:feast-server"
     can = ("auth", "can-i", "--as", account)
     assert prod.kubectl(*can, "create", "tokenreviews").strip() == "yes"
     assert prod.kubectl(*can, "list", "rolebindings").strip() == "yes"
@@ -208,6 +214,14 @@ def test_what_is_wrong_in_any_of_them_would_not(prod: Stack) -> None:
 def test_the_pack_is_mandatory_and_found_nothing(first: Outcome) -> None:
     assert "Policies:" in first.text
     assert "Diagnostics:" not in first.text
+
+
+def test_istio_itself_finds_nothing_wrong(prod: Stack) -> None:
+    assert analysed(prod) == f"✔ No validation issues found when analyzing namespace: {prod.namespace}."
+
+
+def test_the_policies_in_force_say_what_the_table_says(prod: Stack) -> None:
+    assert misread(prod) == []
 
 
 def test_a_second_update_changes_nothing(prod: Stack) -> None:

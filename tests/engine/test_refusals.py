@@ -27,7 +27,7 @@ def test_a_quota_that_is_too_small_is_refused_at_preview(dev: Stack) -> None:
     quota = {**dev.config["ml-platform:tenancy"]["quota"], "limitsCpu": 8, "requestsCpu": 6}
     small = dev.with_config(tenancy={"quota": quota})
     for command in (small.preview, small.up):
-        refused(dev, command(), "quota-covers-demand", "limits.cpu", "ray-cluster worker group cpu: 5 x 1 CPU")
+        refused(dev, command(), "quota-covers-demand", "limits.cpu", "ray-cluster worker group cpu: 5 x 1.5 CPU")
 
 
 def test_a_k80_with_a_cuda_12_image_is_refused_at_preview(dev: Stack) -> None:

@@ -17,8 +17,8 @@ from tests.support.recorder import Registration, record
 def entry(resource: Registration) -> dict[str, Any]:
     return {
         "type": resource.type,
-        # All comes after the network policies, which a law says (tests/graph/test_access_in_force.py).
-        "comesAfter": sorted(urn.rsplit("::", 1)[1] for urn in resource.dependencies if ":NetworkPolicy::" not in urn),
+        # All comes after the policies, which a law says (tests/graph/test_access_in_force.py).
+        "comesAfter": sorted(urn.rsplit("::", 1)[1] for urn in resource.dependencies if ":MeshSecurity$" not in urn),
         "manifest": {key: value for key, value in resource.inputs.items() if key not in {"apiVersion", "kind"}}
         if resource.is_kubernetes
         else {},

@@ -120,7 +120,7 @@ def test_what_stock_envoy_does_not_have_is_switched_off(pod: list[dict[str, Any]
 
 def test_istiod_is_small(pod: list[dict[str, Any]]) -> None:
     (container,) = one(pod, "Deployment")["spec"]["template"]["spec"]["containers"]
-    assert container["resources"] == {"requests": {"cpu": "50m", "memory": "200Mi"}}
+    assert container["resources"] == {"requests": {"cpu": "20m", "memory": "200Mi"}}
     assert "HorizontalPodAutoscaler" not in {each["kind"] for each in pod}
 
 

@@ -1,13 +1,31 @@
 """Clients in pods of a stack's namespace: what someone who lives beside the platform gets from it."""
 
 import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from components.kube.access import Workload
+from components.mesh.manifests import pod_annotations
 from tests.support.engine import Stack, eventually, settings
 
 _NUMBERS = count()
+
+
+@contextmanager
+def elsewhere(stack: Stack) -> Iterator[Stack]:
+    """Another namespace of the same cluster, outside the mesh and without policies, as if it were a stack's."""
+    cluster = stack.workspace.cluster
+    cluster.kubectl("create", "namespace", "elsewhere")
+    config = {**stack.config, "ml-platform:tenancy": {"namespace": "elsewhere"}}
+    try:
+        other = replace(stack, config=config)
+        assert eventually(lambda: bool(other.get("serviceaccounts")["items"]))
+        yield other
+    finally:
+        cluster.kubectl("delete", "namespace", "elsewhere", "--timeout=60s")
 
 
 def start(
@@ -16,6 +34,9 @@ def start(
     *,
     image: str = "ml-platform/store-client:1",
     like: str | None = "clients",
+    labels: Mapping[str, str] | None = None,
+    account: str | None = None,
+    first: str | None = None,
     **env: str | tuple[str, str],
 ) -> str:
     """Run a shell script in a pod; returns its name.
@@ -24,10 +45,15 @@ def start(
         stack: in whose namespace.
         script: to run.
         image: of the pod.
-        like: whose labels the pod has, and with them what the access table lets it reach; nobody's if None.
+        like: whose labels and identity the pod has, and so what the access table lets it reach; nobody's if None.
+        labels: further ones.
+        account: another identity than theirs.
+        first: a script of an init container; both see the directory /shared.
         **env: variables; a value of two words is a Secret and its key.
     """
-    end = settings(stack).access().end(like) if like else None
+    known = settings(stack)
+    end = known.access().end(like) if like else None
+    account = account or (end.accounts[0] if end and end.accounts else "default")
     name = f"client-{next(_NUMBERS)}"
     variables: list[dict[str, Any]] = [
         {"name": key, "value": value}
@@ -44,12 +70,24 @@ def start(
         # Many at a time fit on a small node.
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         "securityContext": {**strict, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
     }
+    before = {**container, "name": "first", "command": ["sh", "-c", first]} if first else None
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": dict(end.selector) if isinstance(end, Workload) else {}},
-        "spec": {"containers": [container], "restartPolicy": "Never"},
+        "metadata": {
+            "name": name,
+            "labels": {**(end.selector if isinstance(end, Workload) else {}), **(labels or {})},
+            "annotations": pod_annotations(known.mesh),
+        },
+        "spec": {
+            "containers": [container],
+            "restartPolicy": "Never",
+            "serviceAccountName": account,
+            "volumes": [{"name": "shared", "emptyDir": {}}],
+            **({"initContainers": [before]} if before else {}),
+        },
     }
     stack.create(pod)
     return name

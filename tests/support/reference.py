@@ -74,7 +74,8 @@ def access(tables: Mapping[str, AccessTable]) -> str:
     """A Markdown page of the access table of each stack: as a picture, and as a table."""
     lead = (
         "Who may talk to whom, written by `make golden` from `components/access.py`, where it is decided, and from "
-        "`ml-platform:mesh` of each stack. What has no row is denied. NetworkPolicies are made from the same rows."
+        "`ml-platform:mesh` of each stack. What has no row is denied. NetworkPolicies and AuthorizationPolicies are "
+        "made from the same rows: a pod is known to the network by its labels, to a sidecar by its service account."
     )
     parts = [f"# Access table\n\n{lead}\n"]
     for stack, table in tables.items():

@@ -122,7 +122,9 @@ def test_a_token_review_is_all_that_it_may_ask_cluster_wide() -> None:
     assert role["rules"] == [
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
     ]
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "feast", "namespace": "ml"}]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": server, "namespace": "ml"} for server in ("feast-server", "feast-registry")
+    ]
     for manifest in (role, binding):
         assert "namespace" not in manifest["metadata"]
 

@@ -5,7 +5,7 @@ from typing import Any
 from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Workload, named
 from components.mesh.manifests import network_policies
 
-WEB = named("web", "web", http=Port(80, "http"), ray=Port(10002, last=10051))
+WEB = named("web", http=Port(80, "http"), ray=Port(10002, last=10051))
 DATABASE = Workload("database", {"app": "db", "tier": "store"}, ("db",), {"sql": Port(5432)})
 DNS = Neighbour("dns", "kube-system", {"k8s-app": "kube-dns"}, cidrs=("192.0.2.10/32",), ports={"dns": Port(53, "udp")})
 GATEWAY = Neighbour("gateway", "kong")
@@ -13,7 +13,7 @@ ELSEWHERE = Neighbour("elsewhere", ports={"sql": Port(5432)})
 
 
 def policies(*rows: Access) -> dict[str, Any]:
-    table = AccessTable((WEB, DATABASE), (DNS, GATEWAY, ELSEWHERE), rows)
+    table = AccessTable("ns", (WEB, DATABASE), (DNS, GATEWAY, ELSEWHERE), rows)
     made = network_policies(table, "ns")
     assert {manifest["metadata"]["namespace"] for manifest in made.values()} == {"ns"}
     return {name: manifest["spec"] for name, manifest in made.items()}
