@@ -10,7 +10,6 @@ import pytest
 from components.gateway import manifests
 from components.gateway.spec import GatewaySpec
 from sandbox.cluster import Cluster, ClusterError
-from tests.engine.kong import CRD
 from tests.support.engine import Outcome, Stack, eventually
 from tests.support.mesh import analysed, misread
 
@@ -43,9 +42,8 @@ def neighbour(name: str, port: int) -> list[dict[str, Any]]:
 
 def install(cluster: Cluster) -> None:
     """The CRDs that a cluster has with the addons `gateway-api`, `kong` and `cert-manager`; nobody acts on them."""
-    for tool in ("gateway-crds", "cert-manager-crds"):
+    for tool in ("gateway-crds", "cert-manager-crds", "kong-crds"):
         cluster.kubectl("apply", "--server-side", "--filename", str(cluster.toolbox.homes[tool]))
-    cluster.kubectl("apply", "--server-side", "--filename", "-", stdin=json.dumps(CRD))
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
 
