@@ -26,6 +26,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     own = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in own:
         item.add_marker(pytest.mark.e2e)
+        if not item.get_closest_marker("timeout"):
+            # The first to need it also waits for a cluster with all images, or for the whole platform.
+            item.add_marker(pytest.mark.timeout(600))
     items.sort(key=lambda item: _turn(item) if item in own else 0)
     if own and not (os.environ.get("E2E") or "e2e" in config.option.markexpr):
         config.hook.pytest_deselected(items=own)

@@ -37,7 +37,7 @@ def password(checkout: Path, done: Outcome, name: str) -> str:
 
 
 @pytest.mark.usefixtures("real_toolbox")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_up_again_and_down_twice_once_after_a_crash_leave_nothing(checkout: Path) -> None:
     before = machine_state()
     first = make(checkout, "up")
