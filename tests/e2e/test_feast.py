@@ -73,7 +73,8 @@ def filled(dev: Stack) -> Stack:
     """The platform with two days of WTI's prices in the offline store, materialised."""
     rows = ", ".join(
         f"('WTI', now() - interval '{hours} hours', {price}, 0.01, 70, {average}, 0.02, {volume})"
-        for hours, price, average, volume in ((25, 71.5, 70.25, 1000), (1, 72.5, 70.75, 1200))
+        # The newest is of now: a run on the hour since the platform came up has seen all that is older.
+        for hours, price, average, volume in ((25, 71.5, 70.25, 1000), (0, 72.5, 70.75, 1200))
     )
     columns = "commodity_code, event_timestamp, settlement_price, daily_return"
     columns += ", moving_average_5d, moving_average_20d, volatility_20d, volume"
