@@ -144,7 +144,7 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         annotated: Mapping[str, Any] = annotate_pods(manifest, self._pod_annotations)
         return annotated
 
-    def around(self, workload: str, namespace: pulumi.Output[str], priority_class: pulumi.Output[str] | None) -> Around:
+    def around(self, workload: str, namespace: pulumi.Output[str], priority_class: pulumi.Output[str]) -> Around:
         """Declare the identity of one workload, a ServiceAccount of its name; returns what its pods meet.
 
         No two workloads have the same, since the mesh tells them apart by nothing else.

@@ -19,7 +19,7 @@ from pydantic.alias_generators import to_camel
 from components.access import access_table
 from components.feast.spec import FeastImages, FeastSpec
 from components.gateway.spec import GatewaySpec
-from components.kube.access import AccessTable
+from components.kube.access import AccessTable, service_of
 from components.kube.connection import Connection, ConnectionFailedError
 from components.kube.model import ImageRef, PositiveCount, Spec
 from components.kube.sentences import sentences
@@ -312,8 +312,8 @@ class Settings(Spec):
 
 def _within(host: str, namespace: str) -> bool:
     """Whether a host is a Service of a namespace, for a pod in it."""
-    name, _, domain = host.partition(".")
-    return bool(name) and domain in {"", namespace, f"{namespace}.svc", f"{namespace}.svc.cluster.local"}
+    found = service_of(host, namespace)
+    return found is not None and found[1] == namespace
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,14 @@ class Access:
     plain_text: bool = False
 
 
+def service_of(host: str, namespace: str) -> tuple[str, str] | None:
+    """Name and namespace of the Service that a host may be to a pod of a namespace; None for a host elsewhere."""
+    name, *rest = host.split(".")
+    if rest[1:] not in ([], ["svc"], ["svc", "cluster", "local"]):
+        return None
+    return name, rest[0] if rest else namespace
+
+
 @dataclass(frozen=True)
 class AccessTable:
     """Who there is, and every row; what no row admits is denied.

@@ -21,7 +21,7 @@ class MeshEndpoints:
 
     Attributes:
         client_labels: labels that a pod needs in the namespace to reach what the platform serves.
-        pod_annotations: of every pod of the platform: its sidecar's size and kind. None without a mesh.
+        pod_annotations: of every pod of the platform: its sidecar's size and kind. Empty without a mesh.
     """
 
     client_labels: dict[str, str]

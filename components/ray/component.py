@@ -66,10 +66,8 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
     ) -> None:
         super().__init__(name, opts, pod_annotations=pod_annotations, on_error=on_error)
         self._images = images
-        head_account = self.child("head-account", objects.service_account("ray", namespace, manifests.HEAD_ACCOUNT))
-        worker_account = self.child(
-            "worker-account", objects.service_account("ray", namespace, manifests.WORKER_ACCOUNT)
-        )
+        head = self.around(manifests.HEAD_ACCOUNT, namespace, priority_classes["control"])
+        worker = self.around(manifests.WORKER_ACCOUNT, namespace, priority_classes["batch"])
         operator = self._operator(spec, images, namespace, priority_classes) if spec.operator.mode == "managed" else []
         token = (
             self.generate_secret(
@@ -83,7 +81,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             if spec.authentication == "token"
             else None
         )
-        pre_pulls = manifests.pre_pulls(spec, images, namespace, worker_account.named()) if spec.pre_pull_images else {}
+        pre_pulls = manifests.pre_pulls(spec, images, namespace, worker.account) if spec.pre_pull_images else {}
         pulled = [self.child(daemon.removeprefix("ray-"), manifest) for daemon, manifest in pre_pulls.items()]
         redis = redis if spec.gcs_fault_tolerance else None
         secrets = [
@@ -94,8 +92,8 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         ]
         around = manifests.Surroundings(
             namespace=namespace,
-            head_account=head_account.named(),
-            worker_account=worker_account.named(),
+            head_account=head.account,
+            worker_account=worker.account,
             priority_classes=priority_classes,
             annotations={"ml-platform/crds": crds},
             template_annotations={SECRETS_HASH: digest(*secrets)} if secrets else {},
@@ -121,7 +119,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             create_timeout=spec.ready_timeout_seconds,
         )
         self._wait_for_pods(spec, images.store_client, around, cluster)
-        head, serve = (
+        head_service, serve_service = (
             self.child(
                 service.removeprefix("ray-") + "-service", manifests.service(spec, namespace, service), after=[cluster]
             )
@@ -131,11 +129,11 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         self.publish(
             RayEndpoints(
                 cluster=cluster.named(),
-                dashboard=endpoint("http", head, namespace, ports["dashboard"]),
-                client=endpoint("ray", head, namespace, ports["client"]),
-                gcs=endpoint(None, head, namespace, ports["gcs"]),
-                serve=endpoint("http", serve, namespace, ports["serve"]),
-                metrics=endpoint("http", head, namespace, ports["metrics"]),
+                dashboard=endpoint("http", head_service, namespace, ports["dashboard"]),
+                client=endpoint("ray", head_service, namespace, ports["client"]),
+                gcs=endpoint(None, head_service, namespace, ports["gcs"]),
+                serve=endpoint("http", serve_service, namespace, ports["serve"]),
+                metrics=endpoint("http", head_service, namespace, ports["metrics"]),
                 token=token.ref(manifests.AUTH_KEY) if token else None,
             )
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.kube import objects
-from components.kube.access import Neighbour, Port, Workload, named, served
+from components.kube.access import Neighbour, Port, Workload, named, served, service_of
 from components.kube.pods import (
     SECRETS_HASH,
     TMP,
@@ -81,9 +81,8 @@ def neighbours(spec: StoresSpec) -> list[Neighbour]:
 
 def _of_the_cluster(host: str) -> tuple[str, ...]:
     """The full name that a host has if it is a Service: `name.namespace`, with or without what may follow it."""
-    parts = host.split(".")
-    may_be = len(parts) > 1 and parts[2:] in ([], ["svc"], ["svc", "cluster", "local"])
-    return (f"{parts[0]}.{parts[1]}.svc.cluster.local",) if may_be else ()
+    name, namespace = service_of(host, "") or ("", "")
+    return (f"{name}.{namespace}.svc.cluster.local",) if namespace else ()
 
 
 def external_stores(

@@ -16,11 +16,11 @@ from components.kube.access import AccessTable, Workload
 from policies.reach import Pod
 from tests.support.access import End, admits, believes, end, stranger
 from tests.support.clients import ask, elsewhere, start
-from tests.support.engine import Stack, eventually, settings
+from tests.support.engine import Stack, eventually
+from tests.support.mesh import table_of
 from tests.support.node import network_of
 
 SLEEP = "sleep 600"
-API_SERVER = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
 
 SPEAK = """
 import json, socket, ssl, sys, threading
@@ -79,9 +79,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def table(dev: Stack) -> AccessTable:
-    found = json.loads(dev.kubectl("get", "--raw", API_SERVER))
-    addresses = [each["addresses"][0] for each in found["endpoints"]]
-    return settings(dev).access([(address, found["ports"][0]["port"]) for address in addresses])
+    return table_of(dev)
 
 
 @pytest.fixture(scope="module")

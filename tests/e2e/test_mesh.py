@@ -10,6 +10,7 @@ from sandbox import configs
 from sandbox.cluster import Cluster
 from sandbox.machine import BUSYBOX, image
 from tests.support.engine import eventually
+from tests.support.manifests import RESTRICTED
 
 WEB = "sandbox.local/mesh-web:1"
 INJECTED, PLAIN = "mesh", "no-mesh"
@@ -52,14 +53,7 @@ def pod(namespace: str, name: str, *command: str, image: str = configs.BUSYBOX, 
 
 
 def container(name: str, *command: str, image: str = configs.BUSYBOX) -> dict[str, Any]:
-    context = {
-        "allowPrivilegeEscalation": False,
-        "runAsNonRoot": True,
-        "runAsUser": 1000,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    made: dict[str, Any] = {"name": name, "image": image, "securityContext": context}
+    made: dict[str, Any] = {"name": name, "image": image, "securityContext": RESTRICTED}
     return {**made, "command": list(command)} if command else made
 
 

@@ -12,15 +12,9 @@ from sandbox.cluster import Cluster, ClusterError
 from sandbox.istio import NAMESPACE
 from tests.support.engine import eventually
 from tests.support.machine import processes_of
+from tests.support.manifests import RESTRICTED
 
 INJECTED, PLAIN = "mesh-injected", "mesh-plain"
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "runAsNonRoot": True,
-    "runAsUser": 1000,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 from components.kube.access import Workload
 from components.mesh.manifests import pod_annotations
 from tests.support.engine import Stack, eventually, settings
+from tests.support.manifests import RESTRICTED
 
 _NUMBERS = count()
 
@@ -61,7 +62,6 @@ def start(
         else {"name": key, "valueFrom": {"secretKeyRef": {"name": value[0], "key": value[1]}}}
         for key, value in env.items()
     ]
-    strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
     container = {
         "name": "client",
         "image": image,
@@ -69,7 +69,7 @@ def start(
         "env": variables,
         # Many at a time fit on a small node.
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
-        "securityContext": {**strict, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": RESTRICTED,
         "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
     }
     before = {**container, "name": "first", "command": ["sh", "-c", first]} if first else None

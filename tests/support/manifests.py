@@ -4,6 +4,15 @@ from typing import Any
 
 from components.kube.pods import Manifest
 
+RESTRICTED: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""The security context of a test's own container, which satisfies the Restricted profile."""
+
 
 def pod(manifest: Manifest) -> dict[str, Any]:
     """The pod's spec in a Deployment, StatefulSet, Job or CronJob."""

@@ -24,7 +24,7 @@ def analysed(stack: Stack) -> str:
     return (done.stdout + done.stderr).strip()
 
 
-def table(stack: Stack) -> AccessTable:
+def table_of(stack: Stack) -> AccessTable:
     """The access table of a stack on its cluster."""
     found = json.loads(stack.kubectl("get", "--raw", _API_SERVER))
     addresses = [each["addresses"][0] for each in found["endpoints"]]
@@ -34,7 +34,7 @@ def table(stack: Stack) -> AccessTable:
 def misread(stack: Stack) -> list[Difference]:
     """Where the objects that are in force differ from the access table."""
     listed = [stack.get(_KINDS), json.loads(stack.workspace.cluster.kubectl(*_everywhere()))]
-    return list(differences(table(stack), [each for found in listed for each in found["items"]]))
+    return list(differences(table_of(stack), [each for found in listed for each in found["items"]]))
 
 
 def _everywhere() -> list[str]:

@@ -11,11 +11,16 @@ from sandbox.processes import run
 from tests.support.engine import Stack
 
 
-def network_of(stack: Stack, pod: str) -> list[str]:
-    """The words before a command of this machine that make it run in a pod's network."""
+def _node_of(stack: Stack) -> list[str]:
+    """The words before a command of this machine that make it run in the node's namespaces."""
     node = stack.workspace.cluster.node
     (init,) = [component.pid for component in node.status() if component.name == "init"]
-    enter = ["nsenter", f"--target={init}", *NAMESPACES, "--"]
+    return ["nsenter", f"--target={init}", *NAMESPACES, "--"]
+
+
+def network_of(stack: Stack, pod: str) -> list[str]:
+    """The words before a command of this machine that make it run in a pod's network."""
+    enter = _node_of(stack)
     status = stack.get("pod", pod)["status"]
     container = status["containerStatuses"][0]["containerID"].removeprefix("containerd://")
     tasks = run(*enter, "ctr", "--namespace=k8s.io", "tasks", "list")
@@ -68,9 +73,7 @@ class Capture:
 @contextmanager
 def capture(stack: Stack, mark: str) -> Iterator[Capture]:
     """Look at every packet between the node's pods; what was seen is there at the end."""
-    node = stack.workspace.cluster.node
-    (init,) = [component.pid for component in node.status() if component.name == "init"]
-    command = ["nsenter", f"--target={init}", *NAMESPACES, "--", "python3", "-c", _CAPTURE, mark]
+    command = [*_node_of(stack), "python3", "-c", _CAPTURE, mark]
     seen = Capture()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
