@@ -13,8 +13,9 @@ from components.kube.diagnosis import pods_hook
 from components.mesh import MeshSecurity
 from components.mlflow import MLflowServer
 from components.ray import RayCluster, RaySpec, live_scaling
-from components.settings import Settings, Target
+from components.settings import Settings
 from components.stores import DataStores
+from components.target import Target
 from components.tenancy import Tenancy
 
 

@@ -177,7 +177,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "bad address of DNS": ({"dns": ["kube-dns"]}, ["mesh.dns[0]", "'kube-dns'"]),
     "addresses in a mesh": (
         {"neighbours": [OFFICE], "access": [ROW]},
-        ["mesh.access from gateway to mlflow: gateway has addresses only", "set plainText with a reason and a day"],
+        [
+            "ml-platform:mesh.access: from gateway to mlflow: gateway has addresses only",
+            "set plainText with a reason and a day",
+        ],
     ),
     "an exception that has ended": (
         excepted(expires="2026-01-31"),
@@ -192,7 +195,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an exception without a reason": (excepted(reason="legacy"), ["mesh.access[0].plainText.reason", "10"]),
     "an exception for one who has a sidecar": (
         {"access": [{**ROW, "source": "ray-head", "plainText": PLAIN}]},
-        ["mesh.access from ray-head to mlflow: plainText is for a neighbour", "remove plainText"],
+        ["ml-platform:mesh.access: from ray-head to mlflow: plainText is for a neighbour", "remove plainText"],
     ),
     "a sidecar that may use less than it is promised": (
         {
@@ -224,7 +227,7 @@ def test_a_bad_table_is_a_sentence_with_key_and_what_is_allowed(case: str) -> No
 @pytest.mark.parametrize("host", ["db", "db.data-platform", "db.data-platform.svc.cluster.local"])
 def test_a_store_in_the_namespace_must_say_which_pods_it_has(host: str) -> None:
     external = {"external": {"host": host, "adminSecret": "a"}}
-    expected = [f"stores.postgres.external leads to '{host}'", "set its `pods`"]
+    expected = [f"ml-platform:stores.postgres.external: leads to '{host}'", "set its `pods`"]
     refused({"ml-platform:stores": {"postgres": external}}, expected)
     named = {"external": {**external["external"], "pods": {"app": "db"}}}
     settings, _ = load_with({"ml-platform:stores": {"postgres": named}})

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components import settings
-from components.settings import feature_repository
+from components.target import feature_repository
 from tests.support.configuration import refused
 
 
@@ -169,17 +169,20 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "host with capitals": (mlflow(hosts=["MLflow.example"]), ["mlflow.hosts[0]: must be a DNS name"]),
     "database that is not made": (
         mlflow(database="tracking"),
-        ["mlflow.database is 'tracking', but stores.databases has none of that name: there are feast, mlflow"],
+        ["mlflow.database: is 'tracking', but stores.databases has none of that name: there are feast, mlflow"],
     ),
     "users in a database of another role": (
         mlflow(usersDatabase="feast"),
-        ["mlflow.usersDatabase is 'feast', whose owner is 'feast': it must be that of mlflow.database, 'mlflow'"],
+        ["mlflow.usersDatabase: is 'feast', whose owner is 'feast': it must be that of mlflow.database, 'mlflow'"],
     ),
     "bucket that is not made": (
         mlflow(bucket="models"),
-        ["mlflow.bucket is 'models', but stores.buckets has none of that name: there are backups, mlflow-artifacts"],
+        ["mlflow.bucket: is 'models', but stores.buckets has none of that name: there are backups, mlflow-artifacts"],
     ),
-    "backups to a bucket that is not made": (mlflow(backupBucket="dumps"), ["mlflow.backupBucket is 'dumps'"]),
+    "backups to a bucket that is not made": (
+        mlflow(backupBucket="dumps"),
+        ["ml-platform:mlflow.backupBucket: is 'dumps'"],
+    ),
     "collection at no time": (
         mlflow(garbageCollection={"cron": "sometimes"}),
         ["mlflow.garbageCollection.cron:", "'sometimes'"],
@@ -208,7 +211,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     # Feast
     "nobody asked for a token beside others": (
         {"ml-platform:cluster": {"kind": "existing"}, "kubernetes:context": "prod", **feast(authorization="none")},
-        ["feast.authorization is none, but cluster.kind is existing", "set it to kubernetes or oidc"],
+        ["ml-platform:feast.authorization: is none, but cluster.kind is existing", "set it to kubernetes or oidc"],
     ),
     "unknown authorization": (
         feast(authorization="basic"),
@@ -251,14 +254,14 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "materialisation at no time": (feast(materialization="often"), ["feast.materialization:", "'often'"]),
     "feast without its database": (
         feast(database="offline"),
-        ["feast.database is 'offline', but stores.databases has none of that name"],
+        ["ml-platform:feast.database: is 'offline', but stores.databases has none of that name"],
     ),
     "registry that never looks": (
         feast(online={"registryTtlSeconds": 0}),
         ["feast.online.registryTtlSeconds: must be greater than or equal to 1"],
     ),
     # Ray, images, secrets
-    "bucket of ray that is not made": ({"ml-platform:ray": {"bucket": "jobs"}}, ["ray.bucket is 'jobs'"]),
+    "bucket of ray that is not made": ({"ml-platform:ray": {"bucket": "jobs"}}, ["ml-platform:ray.bucket: is 'jobs'"]),
     "tag where a digest is asked for": (
         images(requireDigests=True, mlflow="a/mlflow:1" + DIGEST),
         ["ml-platform:images: requireDigests is true, but these have none: ", "ray (rayproject/ray:2.60.0)", "rayGpu"],

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.settings import SANDBOX_CONTEXT, BadSettings, Images, load
+from components.settings import BadSettings, Images, load
+from components.target import SANDBOX_CONTEXT
 from tests.support.configuration import configured, load_with, refused, stack_config
 
 
@@ -148,7 +149,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     # What does not go together
     "mesh without istio": (
         tenancy(meshInjection=True),
-        ["tenancy.meshInjection needs the addon istio", "cluster.addons"],
+        ["ml-platform:tenancy.meshInjection: needs the addon istio", "cluster.addons"],
     ),
     "token with an old ray": (ray(version="2.9.0"), ["authentication 'token' needs Ray 2.52.0 or newer", "2.9.0"]),
     # The cluster
@@ -183,6 +184,34 @@ def test_all_problems_are_said_at_once() -> None:
     assert message.startswith("5 problems in Pulumi.dev.yaml")
     for key in ("ray.verzion", "workerGroups[0].name", "workerGroups[1].maxReplicas", "tenancy.namespace", "context"):
         assert key in message
+
+
+def test_all_that_does_not_go_together_is_said_at_once_each_by_its_key() -> None:
+    """Each breaks a rule between settings of two subsystems, and so does a row of the access table that ran out."""
+    late = {"reason": "moves in autumn", "expires": "2026-01-31"}
+    office = {"name": "office", "cidrs": ["192.0.2.0/24"]}
+    config = {
+        "ml-platform:cluster": {"addons": []},
+        "ml-platform:tenancy": {"meshInjection": True},
+        "ml-platform:mesh": {
+            "neighbours": [office],
+            "access": [
+                {
+                    "source": "office",
+                    "target": "mlflow",
+                    "ports": ["http"],
+                    "why": "People there look at runs",
+                    "plainText": late,
+                }
+            ],
+        },
+        "ml-platform:mlflow": {"bucket": "models", "database": "tracking"},
+    }
+    with pytest.raises(BadSettings) as raised:
+        load_with(config)
+    told = str(raised.value).splitlines()[1:]
+    keys = ["tenancy.meshInjection", "mlflow.database", "mlflow.bucket", "mesh"]
+    assert [line.removeprefix("  - ml-platform:").split(": ")[0] for line in told] == keys
 
 
 def test_a_plain_value_that_was_encrypted_is_refused() -> None:

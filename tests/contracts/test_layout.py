@@ -14,7 +14,8 @@ import yaml
 from components.base import Component
 from components.platform import Platform
 from components.ray.spec import RaySpec
-from components.settings import SANDBOX_CONTEXT, Images
+from components.settings import Images
+from components.target import SANDBOX_CONTEXT
 from sandbox import cluster, controllers, images, istio, tools
 
 ROOT = Path(__file__).resolve().parents[2]

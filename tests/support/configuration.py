@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from components.kube.connection import Connection
-from components.settings import BadSettings, Settings, Target, load
+from components.settings import BadSettings, Settings, load
+from components.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 

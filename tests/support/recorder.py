@@ -14,7 +14,8 @@ from pulumi.runtime import stack as runtime_stack
 from components.kube.connection import Connection
 from components.outputs import PlatformOutputs
 from components.platform import Platform
-from components.settings import Settings, Target
+from components.settings import Settings
+from components.target import Target
 
 
 @dataclass

@@ -53,15 +53,15 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     # Addons
     "no Gateway API": (
         config(addons=["kong"], gateway=WHOLE),
-        ["gateway needs the addon gateway-api: add it to cluster.addons"],
+        ["ml-platform:gateway: needs the addon gateway-api: add it to cluster.addons"],
     ),
     "no Kong": (
         config(addons=["gateway-api"], gateway=WHOLE),
-        ["gateway.controller 'kong' needs the addon kong: add it to cluster.addons"],
+        ["ml-platform:gateway.controller: needs the addon kong: add it to cluster.addons"],
     ),
     "no cert-manager": (
         config(addons=["gateway-api", "kong"], gateway={**WHOLE, "tls": {"issuer": "internal"}}),
-        ["gateway.tls.issuer needs the addon cert-manager: add it to cluster.addons"],
+        ["ml-platform:gateway.tls.issuer: needs the addon cert-manager: add it to cluster.addons"],
     ),
     "no addon at all": (config(addons=[], gateway=WHOLE), ["addon gateway-api", "addon kong"]),
     "unknown addon": (
@@ -108,7 +108,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "host that MLflow does not answer": (
         gateway(mlflow={"hosts": ["ml.example.com"]}),
-        ["gateway.mlflow.hosts has 'ml.example.com', but mlflow.hosts has not", "add it there"],
+        ["ml-platform:gateway.mlflow.hosts: has 'ml.example.com', but mlflow.hosts has not", "add it there"],
     ),
     "host with a scheme": (
         gateway(api={"hosts": ["https://api.example.com"]}),
@@ -161,7 +161,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "token in a header that feast reads": (
         api(authentication="jwt"),
         [
-            "gateway.api.authentication is jwt, but feast.authorization is kubernetes",
+            "ml-platform:gateway.api.authentication: is jwt, but feast.authorization is kubernetes",
             "set gateway.api.authentication to key",
         ],
     ),
@@ -191,16 +191,19 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     # Who comes in
     "proxies in the platform's namespace": (
         gateway(proxies={"namespace": "ml"}),
-        ["gateway.proxies.namespace is 'ml', which is the platform's own (tenancy.namespace)", "another namespace"],
+        [
+            "ml-platform:gateway.proxies.namespace: is 'ml', which is the platform's own (tenancy.namespace)",
+            "another namespace",
+        ],
     ),
     "proxies without labels": (gateway(proxies={"labels": {}}), ["gateway.proxies.labels", "1"]),
     "MLflow without users for anyone": (
         config(gateway=WHOLE, mlflow={"hosts": ["mlflow.example.com"], "authentication": "none"}),
-        ["mlflow.authentication is none, but gateway.mlflow leads there from outside", "set it to basic"],
+        ["ml-platform:mlflow.authentication: is none, but gateway.mlflow leads there from outside", "set it to basic"],
     ),
     "identity that nobody verifies": (
         gateway(cloudflareAccess={"team": "acme", "audience": AUDIENCE}),
-        ["gateway.cloudflareAccess needs tenancy.meshInjection, since MLflow's sidecar verifies the identity"],
+        ["gateway.cloudflareAccess: needs tenancy.meshInjection, since MLflow's sidecar verifies the identity"],
     ),
     "identity before nothing": (
         config(
