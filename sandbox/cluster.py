@@ -117,8 +117,7 @@ class Cluster:
         status = ("--server-side", "--force-conflicts", "--subresource=status")
         self.kubectl("apply", *status, "--filename", "-", stdin=nodes)
         if self.real:
-            started |= self.node.up(self._home / "pki", self._server(), self.kubectl)
-            self.node.load(*images)
+            started |= self.node.up(self._home / "pki", self._server(), self.kubectl, images)
         else:
             self.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(_STORAGE))
         with ThreadPoolExecutor() as background:

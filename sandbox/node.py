@@ -15,14 +15,14 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import yaml
 
-from sandbox import configs, network, processes
+from sandbox import configs, image_store, network, processes
 from sandbox.machine import (
     BUSYBOX,
     NAMESPACES,
@@ -114,13 +114,14 @@ class Node:
         self._block.write_text(str(chosen.block))
         return chosen
 
-    def up(self, pki: Path, server: str, kubectl: Callable[..., str]) -> bool:
+    def up(self, pki: Path, server: str, kubectl: Callable[..., str], archives: Collection[Path] = ()) -> bool:
         """Start what does not run, and wait until the node is ready.
 
         Args:
             pki: directory of the cluster's authority, with ca.crt and ca.key.
             server: host and port of the API server on loopback.
             kubectl: runs a command on the cluster.
+            archives: of the images that it is to have, see `load`.
 
         Returns:
             Whether anything had to be started.
@@ -129,13 +130,21 @@ class Node:
             ClusterError: a part did not come up.
         """
         if all(component.running for component in self.status()):
+            self.load(*archives)
             return False
         port = server.rpartition(":")[2]
         if not (self._component("init").running and self._component("containerd").running):
             self._clear()
             self._configure(pki, port)
+            new = not self._root.exists()
+            if new:
+                image_store.lend(self._root)
             self._enter()
-        self.load(*self._own_images())
+            wanted = [*self._own_images(), *archives]
+            if self.load(*wanted) and new:
+                self._keep_images(wanted)
+        else:
+            self.load(*self._own_images(), *archives)
         kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(OBJECTS))
         for name, command in self._commands(port).items():
             if not self._component(name).running:
@@ -160,25 +169,34 @@ class Node:
             return []
         return [self._component(name) for name in ("init", "containerd", "api", "api-inside", *_USERS)]
 
-    def load(self, *archives: Path) -> None:
+    def load(self, *archives: Path) -> bool:
         """Load images from archives (OCI or Docker), and keep them from being collected; those it has are left out.
+
+        Returns:
+            Whether there was one that it had not.
 
         Raises:
             ClusterError: an archive could not be loaded.
         """
-        has = self.images()
+        has, new = self.images(), False
         for archive in archives:
             wanted = held(archive)
             if not wanted or any(has.get(name) != digest for name, digest in wanted.items()):
                 with archive.open("rb") as content:
                     self._ctr("images", "import", "-", stdin=content)
+                new = True
         for reference in set(self.images()) - set(has):
             self._ctr("images", "label", reference, "io.cri-containerd.pinned=pinned")
+        return new
 
     def images(self) -> dict[str, str]:
         """The images that the node has: name to digest."""
         lines = [line.split() for line in self._ctr("images", "list").splitlines()[1:]]
         return {words[0]: words[2] for words in lines}
+
+    @property
+    def _root(self) -> Path:
+        return self.directory / "containerd"
 
     @property
     def _block(self) -> Path:
@@ -218,8 +236,20 @@ class Node:
         run(*self._inside("sh", "-c", _MOUNTS, "mounts", str(OWN), str(self.directory), *settings))
         for controller in controllers():
             (controller / self._link).mkdir(exist_ok=True)
+        self._start_containerd()
+
+    def _start_containerd(self) -> None:
         self._start("containerd", self._inside("containerd", "--config", str(self._file("containerd", "toml"))))
         processes.wait(self._containerd_answers, 30, self._failed("containerd"))
+
+    def _keep_images(self, archives: Collection[Path]) -> None:
+        """Keep these images for the next node, and no others that were lent."""
+        wanted = {name for archive in archives for name in held(archive)}
+        if lent := set(self.images()) - wanted:
+            self._ctr("images", "remove", "--sync", *sorted(lent))
+        processes.end([self._component("containerd")])
+        image_store.keep(self._root)
+        self._start_containerd()
 
     def _containerd_answers(self) -> bool:
         with contextlib.suppress(ClusterError):

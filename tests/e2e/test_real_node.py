@@ -105,8 +105,15 @@ def test_on_the_machine_nothing_listens_but_on_loopback(own: Cluster) -> None:
 def test_images_that_are_there_are_not_loaded_again(own: Cluster) -> None:
     before = own.node.images()
     assert {WEB, configs.PAUSE, configs.BUSYBOX} <= set(before)
-    own.node.load(own.node.directory / "pause.tar")
+    assert not own.node.load(own.node.directory / "pause.tar")
     assert own.node.images() == before
+
+
+def test_a_node_shares_what_it_has_unpacked_with_the_next_one(own: Cluster) -> None:
+    root = own.node.directory / "containerd"
+    digest = own.node.images()[configs.PAUSE].replace(":", "/")
+    assert (root / "io.containerd.content.v1.content" / "blobs" / digest).stat().st_nlink > 1
+    assert {path.stat().st_nlink for path in root.glob("io.containerd.*/*.db")} == {1}
 
 
 def test_a_pod_answers_another_one_by_the_name_of_its_service(web: Cluster) -> None:
