@@ -1,0 +1,63 @@
+"""The program of each stack breaks no rule of the pack, under the configuration that the stack has."""
+
+from datetime import date
+
+import pytest
+from pulumi.runtime.proto.analyzer_pb2 import AnalyzerResource, AnalyzerResourceOptions
+
+from policies import configuration
+from policies.judge import Diagnostic, Judge
+from policies.pack import RULES
+from policies.view import Resource, Stack
+from policies.wire_view import resources
+from tests.graph.test_program import settings_of
+from tests.policies.support import POLICIES, struct
+from tests.support.recorder import Recording, record
+
+STACKS = ("dev", "prod")
+WANTED = frozenset(kind for rule in RULES for kind in rule.kinds)
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def stack(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def program(stack: str) -> tuple[Resource, ...]:
+    return seen(record(settings_of(stack), stack=stack))
+
+
+def seen(recording: Recording) -> tuple[Resource, ...]:
+    """The Kubernetes objects of a run as the pack sees them: over the wire."""
+    requests = (
+        AnalyzerResource(
+            urn=each.urn,
+            type=each.type,
+            name=each.name,
+            properties=struct(each.inputs),
+            dependencies=each.dependencies,
+            options=AnalyzerResourceOptions(protect=each.protect, parent=each.parent),
+        )
+        for each in recording.kubernetes
+    )
+    return tuple(resource for request in requests for resource in resources(request, WANTED))
+
+
+def judged(program: tuple[Resource, ...], stack: str) -> list[Diagnostic]:
+    """What the pack finds at the end of an update."""
+    choice = configuration.load(POLICIES / "config", stack, RULES)
+    judge = Judge(RULES, choice, preview=False, today=date.today())
+    return [*(found for each in program for found in judge.resource(each)), *judge.stack(Stack(program))]
+
+
+def test_no_rule_is_broken(program: tuple[Resource, ...], stack: str) -> None:
+    assert [found.message for found in judged(program, stack)] == []
+
+
+def test_what_is_wrong_would_be_found(stack: str) -> None:
+    settings = settings_of(stack)
+    less = settings.tenancy.quota.model_copy(update={"pods": 1})
+    small = settings.model_copy(update={"tenancy": settings.tenancy.model_copy(update={"quota": less})})
+    found = judged(seen(record(small, stack=stack)), stack)
+    assert {each.rule.name for each in found} == {"quota-covers-demand"}
