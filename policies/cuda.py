@@ -15,7 +15,9 @@ class CudaRange(RuleSettings):
     """The CUDA releases that a GPU model runs, both ends included."""
 
     oldest: str = Field(pattern=r"^\d{1,2}\.\d{1,2}$")
+    """The first release that knows the model."""
     newest: str = Field(default="99.9", pattern=r"^\d{1,2}\.\d{1,2}$")
+    """The last one."""
 
     def __contains__(self, release: str) -> bool:
         return _number(self.oldest) <= _number(release) <= _number(self.newest)

@@ -17,7 +17,9 @@ Level = Literal["mandatory", "advisory", "disabled"]
 class RuleSettings(BaseModel):
     """What a stack's configuration may change about a rule; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,14 +31,18 @@ class Compute(RuleSettings):
     """CPU and memory, as quantities."""
 
     cpu: str
+    """CPUs, such as `100m`."""
     memory: str
+    """Bytes, such as `128Mi`."""
 
 
 class ProxySize(RuleSettings):
     """What the mesh's proxy asks for: istio manifests/charts/istio-control/istio-discovery/values.yaml."""
 
     requests: Compute = Compute(cpu="100m", memory="128Mi")
+    """What is kept for it."""
     limits: Compute = Compute(cpu="2", memory="1Gi")
+    """What it may use."""
 
     def container(self) -> Node:
         """The container that the mesh adds to a pod."""

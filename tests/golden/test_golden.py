@@ -9,7 +9,10 @@ from pydantic import BaseModel
 
 from components.outputs import PlatformOutputs
 from components.settings import Settings
+from policies.pack import RULES
+from policies.rule import Rule
 from tests.graph.test_program import settings_of
+from tests.policies.support import SAMPLES, judge, manifests
 from tests.support import golden, reference
 from tests.support.recorder import Registration, record
 
@@ -101,7 +104,29 @@ def test_the_access_page_is_that_of_the_code() -> None:
     golden.check("../../docs/access.md", reference.access(tables))
 
 
-@pytest.mark.parametrize("model", [Settings, PlatformOutputs])
+def samples(rule: Rule, verdict: str) -> list[reference.Sample]:
+    """What stands in the sample files of a rule, without the lines that tests compare with."""
+    found = []
+    for path in sorted((SAMPLES / rule.name / verdict).glob("*.yaml")):
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("# expect: ")]
+        messages = tuple(each.message for each in judge(rule, manifests(path)))
+        found.append(reference.Sample(path.stem.replace("_", " "), "\n".join(lines), messages))
+    return found
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_page_of_a_rule_is_that_of_its_file(rule: Rule) -> None:
+    page = reference.rule(rule, samples(rule, "allowed"), samples(rule, "refused"))
+    golden.check(f"../../docs/rules/{rule.name}.md", page)
+
+
+def test_every_rule_has_a_page_and_every_page_a_rule() -> None:
+    golden.check("../../docs/rules/README.md", reference.rules(RULES))
+    pages = {path.stem for path in (golden.FOLDER.parents[1] / "docs" / "rules").glob("*.md")}
+    assert pages == {"README", *(rule.name for rule in RULES)}
+
+
+@pytest.mark.parametrize("model", [Settings, PlatformOutputs, *(rule.settings for rule in RULES)])
 def test_every_key_says_what_it_means(model: type[BaseModel]) -> None:
     schema = model.model_json_schema(by_alias=True)
     for name, definition in {"": schema, **schema["$defs"]}.items():

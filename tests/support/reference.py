@@ -1,12 +1,23 @@
 """Reference pages, written from the code: what can be configured, what is published, who may talk to whom."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
 from components.kube.access import Access, AccessTable, Neighbour, Workload
+from policies.rule import Rule
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Manifests, and what a policy says of them."""
+
+    title: str
+    text: str
+    messages: tuple[str, ...] = ()
 
 
 def page(title: str, lead: str, model: type[BaseModel], prefix: str) -> str:
@@ -18,8 +29,11 @@ def page(title: str, lead: str, model: type[BaseModel], prefix: str) -> str:
         model: whose fields are described.
         prefix: what stands before every key.
     """
+    return "\n".join([f"# {title}\n\n{lead}\n", *_tables(title, model, prefix)])
+
+
+def _tables(title: str, model: type[BaseModel], prefix: str) -> Iterator[str]:
     schema = model.model_json_schema(by_alias=True)
-    parts = [f"# {title}\n\n{lead}\n"]
     open_ones: list[tuple[str, dict[str, Any]]] = [(prefix, schema)]
     while open_ones:
         path, node = open_ones.pop(0)
@@ -31,8 +45,7 @@ def page(title: str, lead: str, model: type[BaseModel], prefix: str) -> str:
         heading = path.rstrip(".:") or title
         described = node.get("description", "").split("\n\n")[0].replace("\n", " ")
         table = "| key | form | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows)
-        parts.append(f"## `{heading}`\n\n{described}\n\n{table}\n")
-    return "\n".join(parts)
+        yield f"## `{heading}`\n\n{described}\n\n{table}\n"
 
 
 def _row(key: str, field: dict[str, Any]) -> str:
@@ -108,3 +121,38 @@ def _who(end: Workload | Neighbour) -> str:
 
 def _labels(labels: Mapping[str, str]) -> str:
     return ", ".join(f"`{key}: {value}`" for key, value in labels.items())
+
+
+def rule(known: Rule, allowed: Iterable[Sample], refused: Iterable[Sample]) -> str:
+    """A Markdown page of a policy: what its file says, its settings, and samples with what is said of them."""
+    sentence, *rest = (known.doc or "").strip().split("\n\n")
+    kinds = ", ".join(f"`{kind}`" for kind in sorted({kind for _, kind in known.kinds}))
+    judged = "each of these objects" if known.scope == "resource" else "these objects of a stack together"
+    parts = [f"# {known.name}\n\n{_line(sentence)}\n"]
+    for paragraph in rest:
+        word, colon, text = paragraph.partition(":")
+        parts.append(f"**{word}.** {_line(text)}\n" if colon and word in _WORDS else f"{_line(paragraph)}\n")
+    parts.append(f"**Judged:** {judged}: {kinds}.\n")
+    if known.settings.model_fields:
+        lead = f"In `policies/config/<stack>.json`, below `rules.{known.name}`.\n"
+        parts += [lead, *_tables(known.name, known.settings, "settings.")]
+    for title, samples in (("Refused", refused), ("Allowed", allowed)):
+        parts.append(f"## {title}\n")
+        for sample in samples:
+            said = "".join(f"> {_line(message)}\n>\n" for message in sample.messages).removesuffix(">\n")
+            parts.append(f"### {sample.title}\n\n{said}\n```yaml\n{sample.text.strip()}\n```\n")
+    return "\n".join(parts)
+
+
+_WORDS = ("Restricted fields", "Allowed values", "Why")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def rules(known: Iterable[Rule]) -> str:
+    """A Markdown page that leads to the page of each policy."""
+    lead = "What nobody may deploy, written by `make golden` from `policies/rules`: one file, one page for each rule."
+    rows = [f"| [{each.name}]({each.name}.md) | {each.scope} | {each.description} |" for each in known]
+    return f"# Policies\n\n{lead}\n\n| rule | judges | what holds |\n|---|---|---|\n" + "\n".join(rows) + "\n"

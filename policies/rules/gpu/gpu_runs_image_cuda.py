@@ -30,6 +30,7 @@ class Settings(RuleSettings):
     """The GPU models that there may be: `K80` is any product label with that word, as `Tesla-K80`."""
 
     models: dict[str, CudaRange] = MODELS
+    """The CUDA releases that each model runs."""
     ray_gpu_cuda: str = "12.1"
     """CUDA in `rayproject/ray:<release>-gpu`: docker/README.md of ray ("-gpu" is "-cu121")."""
 

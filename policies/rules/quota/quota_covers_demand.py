@@ -45,6 +45,7 @@ class Settings(RuleSettings):
     nodes: int = Field(default=2, ge=1)
     """How many nodes a DaemonSet runs on (`docs/requirements.md` Q2)."""
     proxy: ProxySize = ProxySize()
+    """The mesh's proxy, where no annotation of a pod says its size."""
     injected_namespaces: tuple[str, ...] = ()
     """Namespaces with mesh injection whose Namespace object belongs to another stack."""
     contributors: int = Field(default=3, ge=1)
