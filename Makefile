@@ -11,7 +11,7 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status crds tools images env test unit engine e2e lint format golden lock
+.PHONY: help up preview check policy down status crds tools images env test unit engine e2e lint format golden lock
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,12 @@ up: $(VENV)/.ready ## deploy the stack; dev brings its own cluster
 
 preview: $(VENV)/.ready ## show what `up` would do, judged by the policy pack
 	@$(PYTHON) -m sandbox preview $(STACK)
+
+check: lint ## what a pull request is checked by; BASE=commit tells what changes, REPORT=file keeps the report
+	@$(PYTHON) -m sandbox check $(STACK)
+
+policy: $(VENV)/.ready ## judge plain manifests by the policy pack: FILES="a.yaml folder"; CONFIG=stack takes its choices
+	@$(PYTHON) -m policies.manifests $(if $(CONFIG),--stack $(CONFIG)) $(FILES)
 
 down: $(VENV)/.ready ## remove the sandbox: cluster, state, every process
 	@$(PYTHON) -m sandbox down $(STACK)

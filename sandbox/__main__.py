@@ -1,4 +1,4 @@
-"""The commands behind `make`: up, preview, down, status, crds, tools, images, env."""
+"""The commands behind `make`: up, preview, check, down, status, crds, tools, images, env."""
 
 import argparse
 import contextlib
@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from sandbox import istio
+from sandbox.check import check as checked
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.forwards import open_addresses
 from sandbox.health import health
@@ -50,6 +51,7 @@ def main() -> int:
     commands: dict[str, Callable[[str], int]] = {
         "up": up,
         "preview": preview,
+        "check": check,
         "down": down,
         "status": status,
         "crds": crds,
@@ -100,6 +102,22 @@ def preview(stack: str) -> int:
     if _existing(settings):
         return _on_existing_cluster(["preview", *POLICIES], stack, settings)
     return _plan(_started(), ["preview"], stack)
+
+
+def check(stack: str) -> int:
+    """What a pull request needs: a preview with the policy pack, and a report in Markdown."""
+    _stack_file(stack)
+    began = time.monotonic()
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is the report
+        passed, text = checked(stack, install(wanted(real=False)), os.environ, base=os.environ.get("BASE", ""))
+    print(text)
+    if target := os.environ.get("REPORT"):
+        Path(target).write_text(text)
+    print(
+        f"check of stack {stack}: {'passed' if passed else 'refused'}  {time.monotonic() - began:.0f} s",
+        file=sys.stderr,
+    )
+    return 0 if passed else 1
 
 
 def _plan(workspace: Workspace, command: list[str], stack: str) -> int:

@@ -84,12 +84,12 @@ def dev(real_base: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield stack
 
 
-@pytest.fixture
-def new_stack(real_base: Workspace, tmp_path: Path) -> Callable[[str], Stack]:
+@pytest.fixture(scope="module")
+def new_stack(real_base: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Stack]:
     """Makes stacks of dev, each in a namespace of its own; only one at a time fits."""
 
     def make(namespace: str) -> Stack:
-        return engine.stack(real_base, tmp_path / "workspace", "dev", namespace)
+        return engine.stack(real_base, tmp_path_factory.mktemp(namespace) / "workspace", "dev", namespace)
 
     return make
 
