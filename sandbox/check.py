@@ -11,12 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest
 
+from policies import configuration, quantity, wire_view
+from policies.configuration import ConfigurationError
+from policies.ledger import Ledger, Line, ledger
+from policies.pack import RULES
+from policies.rules.quota import quota_covers_demand
+from policies.view import Stack
 from sandbox import preview
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.preview import Preview
 from sandbox.processes import run
-from sandbox.report import report
+from sandbox.report import Budget, report
 from sandbox.tools import Toolbox
 from sandbox.workspace import POLICIES, ROOT, Workspace
 
@@ -44,8 +52,53 @@ def check(stack: str, toolbox: Toolbox, environment: Mapping[str, str], *, base:
     with _workspace(toolbox, stack) as workspace, _program(base) as other:
         after = _preview(workspace, stack, ROOT, *POLICIES)
         before = _preview(workspace, stack, other) if other else None
-    text = report(stack, after, before=before, against=base, pages=pages(environment))
+    text = report(
+        stack, after, before=before, against=base, budgets=budgets(stack, after, before), pages=pages(environment)
+    )
     return not after.refused, text
+
+
+def budgets(stack: str, after: Preview, before: Preview | None) -> list[Budget]:
+    """Every bound of the quotas, the tightest first, and what the objects may come to ask for, as the pack adds it up.
+
+    None where the pack's own choices cannot be read: the preview says so.
+    """
+    try:
+        settings = configuration.load(ROOT / "policies" / "config", stack, RULES).of(quota_covers_demand.RULE)
+    except ConfigurationError:
+        return []
+    if not isinstance(settings, quota_covers_demand.Settings):
+        raise TypeError("the rule has other settings")
+    was = {_bound(line): line.total for line in _ledger(before, settings).lines()} if before else {}
+    found = []
+    for line in _ledger(after, settings).lines():
+        key, allowed = line.quota.key, line.allowed(settings.headroom)
+        old = was.get(_bound(line))
+        found.append(
+            Budget(
+                bound=_bound(line),
+                before="" if old is None else quantity.show(key, old),
+                after=quantity.show(key, line.total),
+                allowed=quantity.show(key, allowed),
+                share=float(line.total / allowed) if allowed else float(bool(line.total)),
+            )
+        )
+    return sorted(found, key=lambda each: -each.share)
+
+
+def _bound(line: Line) -> str:
+    return f"{line.quota.key} of {line.quota.resource.namespace}"
+
+
+def _ledger(preview: Preview, settings: quota_covers_demand.Settings) -> Ledger:
+    requests = []
+    for name, inputs in preview.objects.items():
+        body = Struct()
+        body.update(inputs)
+        requests.append(AnalyzeRequest(urn=name, type=f"kubernetes:{inputs['kind']}", properties=body))
+    wanted = quota_covers_demand.RULE.kinds
+    resources = tuple(each for request in requests for each in wire_view.resources(request, wanted))
+    return ledger(Stack(resources), settings.survey())
 
 
 def pages(environment: Mapping[str, str]) -> dict[str, str]:

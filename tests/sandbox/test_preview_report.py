@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.check import pages, stack_file
+from sandbox.check import budgets, pages, stack_file
 from sandbox.cluster import CONTEXT
 from sandbox.preview import Preview, Violation, leaves, read
 from sandbox.report import CHARACTERS, Budget, report
@@ -116,6 +116,25 @@ def test_what_it_costs_is_a_table() -> None:
     text = report("dev", preview(), budgets=[Budget("limits.cpu of ml", "10 CPU", "12 CPU", "16 CPU", 0.75)])
     assert "| limits.cpu of ml | 10 CPU | 12 CPU | 16 CPU | 75% |" in text
     assert "## Stack `dev`: may be deployed\n" in text
+
+
+def test_the_costs_are_those_of_the_objects_at_their_largest() -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota", "namespace": "ml"}}
+    hard = {"spec": {"hard": {"requests.cpu": "1", "pods": "20"}}}
+
+    def server(replicas: int) -> dict[str, Any]:
+        container = {"name": "server", "image": "a/b:1", "resources": {"requests": {"cpu": "100m"}}}
+        spec = {"replicas": replicas, "template": {"spec": {"containers": [container]}}}
+        metadata = {"name": "server", "namespace": "ml"}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+    # A rollout starts a quarter more, rounded up: 4 and 1, 8 and 2. Stack dev keeps nothing free.
+    before, after = preview(quota | hard, server(4)), preview(quota | hard, server(8))
+    assert budgets("dev", after, before) == [
+        Budget("requests.cpu of ml", "0.5 CPU", "1 CPU", "1 CPU", 1.0),
+        Budget("pods of ml", "5", "10", "20", 0.5),
+    ]
+    assert [each.before for each in budgets("dev", after, None)] == ["", ""]
 
 
 def test_a_report_that_no_comment_holds_is_cut_and_says_so() -> None:

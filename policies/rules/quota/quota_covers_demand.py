@@ -12,18 +12,18 @@ The CPU quota of the platform that this one replaces was used up at 34 % of its 
 nobody had added up (`docs/requirements.md` Q1, Q3).
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 
 from pydantic import Field
 
 from policies import quantity, surroundings
-from policies.demand import WORKLOADS, Share, shares
-from policies.quota import Quota, quotas_of
+from policies.demand import WORKLOADS, Share
+from policies.ledger import Line, ledger
+from policies.quota import Quota
 from policies.rule import Finding, Results, Rule, RuleSettings
 from policies.surroundings import ProxySize, Survey
-from policies.view import Stack, Unreadable
+from policies.view import Stack
 
 _CONFIG_KEYS = {
     "requests.cpu": "requestsCpu",
@@ -51,41 +51,25 @@ class Settings(RuleSettings):
     contributors: int = Field(default=3, ge=1)
     """How many of the largest contributors a finding names."""
 
+    def survey(self) -> Survey:
+        """What surrounds pods, as far as the stack's own objects do not say it."""
+        known = dict.fromkeys(self.injected_namespaces, "enabled")
+        return Survey(self.nodes, self.proxy.container(), known)
+
 
 def find(stack: Stack, settings: Settings) -> Results:
     """Judge each namespace that has a ResourceQuota in the stack, and go on where one object cannot be read."""
-    survey = Survey(settings.nodes, settings.proxy.container(), dict.fromkeys(settings.injected_namespaces, "enabled"))
-    quotas, demand = defaultdict[str, list[Quota]](list), defaultdict[str, list[Share]](list)
-    for resource in stack.resources:
-        try:
-            survey.add(resource)
-            if resource.kind == "ResourceQuota":
-                quotas[resource.namespace] += quotas_of(resource)
-        except Unreadable as unreadable:
-            yield unreadable.at(resource)
-    for resource in stack.resources:
-        try:
-            if (resource.group, resource.kind) in WORKLOADS and resource.namespace in quotas:
-                demand[resource.namespace] += shares(resource, survey.around(resource.namespace))
-        except Unreadable as unreadable:
-            yield unreadable.at(resource)
-    for namespace, its_quotas in quotas.items():
-        yield from _judge(its_quotas, demand[namespace], settings)
-
-
-def _judge(quotas: list[Quota], demand: list[Share], settings: Settings) -> Iterator[Finding]:
-    for share in demand:
-        if share.unbounded:
-            yield Finding(
-                share.resource, share.role, share.unbounded, "a largest number of pods", f"set {_knob(share)}"
-            )
-    for quota in quotas:
-        counted = [share for share in demand if quota.counts(share)]
-        yield from _unstated(quota, counted)
-        total = sum((share.of(quota.key) for share in counted if not share.unbounded), Fraction(0))
-        allowed = quota.hard * (1 - Fraction(str(settings.headroom)))
-        if total > allowed:
-            yield _too_small(quota, counted, total, allowed, settings)
+    book = ledger(stack, settings.survey())
+    yield from book.unread
+    for namespace in book.quotas:
+        for share in book.demand[namespace]:
+            if share.unbounded:
+                fix = f"set {_knob(share)}"
+                yield Finding(share.resource, share.role, share.unbounded, "a largest number of pods", fix)
+    for line in book.lines():
+        yield from _unstated(line.quota, line.counted)
+        if line.total > line.allowed(settings.headroom):
+            yield _too_small(line, settings)
 
 
 def _unstated(quota: Quota, counted: list[Share]) -> Iterator[Finding]:
@@ -97,11 +81,13 @@ def _unstated(quota: Quota, counted: list[Share]) -> Iterator[Finding]:
             yield Finding(share.resource, share.role, found, "every container states what a quota counts", fix)
 
 
-def _too_small(quota: Quota, counted: list[Share], total: Fraction, allowed: Fraction, settings: Settings) -> Finding:
+def _too_small(line: Line, settings: Settings) -> Finding:
+    quota = line.quota
+
     def show(amount: Fraction) -> str:
         return quantity.show(quota.key, amount)
 
-    largest = sorted((each for each in counted if not each.unbounded), key=lambda share: -share.of(quota.key))
+    largest = sorted((each for each in line.counted if not each.unbounded), key=lambda share: -share.of(quota.key))
     named = [share for share in largest if share.of(quota.key)][: settings.contributors]
     parts = "; ".join(
         f"{share.who}: {share.copies} x {show(share.each[quota.key])} = {show(share.of(quota.key))}" for share in named
@@ -111,8 +97,8 @@ def _too_small(quota: Quota, counted: list[Share], total: Fraction, allowed: Fra
     return Finding(
         quota.resource,
         quota.path,
-        f"demand at maximum scale is {show(total)} ({parts}), hard is {show(quota.hard)}",
-        f"at most {show(allowed)}, which keeps {settings.headroom:.0%} free",
+        f"demand at maximum scale is {show(line.total)} ({parts}), hard is {show(quota.hard)}",
+        f"at most {show(line.allowed(settings.headroom))}, which keeps {settings.headroom:.0%} free",
         f"raise {raised} or lower {', '.join(dict.fromkeys(map(_knob, named)))}",
     )
 
