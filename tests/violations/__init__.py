@@ -1,0 +1,5 @@
+"""Faults that are put into the real program one by one, by family of the rule that has to catch them."""
+
+from tests.violations import quota
+
+VIOLATIONS = (*quota.VIOLATIONS,)
