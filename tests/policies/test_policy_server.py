@@ -19,8 +19,10 @@ from policies.pack import RULES
 from policies.rule import Finding, Results, Rule, RuleSettings
 from policies.server import Analyzer, start
 from policies.view import Resource, Stack
-from tests.policies.support import TODAY, Manifest, request, stack_resource
+from tests.policies.support import TODAY, Manifest, request, rule_named, stack_resource
 
+EXAMPLES = (rule_named("quota-covers-demand"), rule_named("gpu-runs-image-cuda"))
+"""One rule of each scope: what the others find is no matter of the server."""
 K80 = {"nvidia.com/gpu.product": "Tesla-K80"}
 EXCEPTION = {
     "rule": "gpu-runs-image-cuda",
@@ -32,7 +34,7 @@ EXCEPTION = {
 
 
 @contextmanager
-def channel(folder: Path, rules: tuple[Rule, ...] = RULES, today: date = TODAY) -> Iterator[AnalyzerStub]:
+def channel(folder: Path, rules: tuple[Rule, ...] = EXAMPLES, today: date = TODAY) -> Iterator[AnalyzerStub]:
     server, port = start(Analyzer(folder, rules, lambda: today))
     options = [("grpc.max_send_message_length", -1)]
     try:
@@ -70,7 +72,7 @@ def analyze_stack(stub: AnalyzerStub, *manifests: Manifest) -> list[wire.Analyze
 
 def test_the_pack_lists_its_rules_with_the_levels_that_the_stack_chose(tmp_path: Path) -> None:
     write(tmp_path, rules={"gpu-runs-image-cuda": {"level": "advisory"}})
-    with channel(tmp_path) as stub:
+    with channel(tmp_path, RULES) as stub:
         strict = {each.name: each.enforcementLevel for each in stub.GetAnalyzerInfo(Empty()).policies}
         info = configured(stub).GetAnalyzerInfo(Empty())
     chosen = {each.name: each.enforcementLevel for each in info.policies}
