@@ -1,9 +1,10 @@
 """The rules of the pack, and nothing else."""
 
 from policies.rules.gpu import gpu_runs_image_cuda
-from policies.rules.quota import quota_covers_demand
+from policies.rules.quota import quota_covers_demand, quota_present
 
 RULES = (
+    quota_present.RULE,
     quota_covers_demand.RULE,
     gpu_runs_image_cuda.RULE,
 )
