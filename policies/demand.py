@@ -7,23 +7,17 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from policies import pods, quantity
+from policies import pods
+from policies.claims import claims
 from policies.podsize import Amounts, pod_size
-from policies.surroundings import Surroundings, proxy
+from policies.surroundings import Surroundings, sidecar
 from policies.view import Malformed, Node, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from policies.decode import Plain
     from policies.pods import PodTemplate
 
-_PROXY_ANNOTATIONS: Final = {
-    "sidecar.istio.io/proxyCPU": ("requests", "cpu"),
-    "sidecar.istio.io/proxyMemory": ("requests", "memory"),
-    "sidecar.istio.io/proxyCPULimit": ("limits", "cpu"),
-    "sidecar.istio.io/proxyMemoryLimit": ("limits", "memory"),
-}
 _SCALABLE: Final = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
 WORKLOADS: Final = pods.KINDS | {("", "PersistentVolumeClaim")}
 
@@ -56,23 +50,16 @@ class Share:
 def shares(resource: Resource, around: Surroundings) -> Iterator[Share]:
     """Everything that a workload or claim may come to count. Raises `Unreadable` where it cannot be told."""
     spec = resource.body.get("spec")
-    if resource.kind == "PersistentVolumeClaim":
-        yield Share(resource, "", 1, _claim(spec))
-        return
     replicas = _replicas(resource, spec, around)
     for template in pods.templates(resource):
-        size = pod_size(template, around.defaults, _sidecar(template, around))
+        size = pod_size(template, around.defaults, sidecar(template, around))
         copies = replicas * template.copies()
         reason = _unbounded(resource, spec, template, copies)
         each = size.amounts | {"pods": Fraction(1)}
         yield Share(resource, template.role, copies, each, size.unstated, template, reason)
-        for volume in template.spec.get("volumes").items():
-            claim = volume.get("ephemeral", "volumeClaimTemplate", "spec")
-            if claim.exists():
-                yield Share(resource, f"volume {volume.get('name').shown()}", copies, _claim(claim))
-    for claim in spec.get("volumeClaimTemplates").items():
-        name = claim.get("metadata", "name").shown()
-        yield Share(resource, f"claim {name}", replicas, _claim(claim.get("spec")))
+    for claim in claims(resource):
+        copies = replicas * claim.template.copies() if claim.template else replicas
+        yield Share(resource, claim.role, copies, claim.amounts)
 
 
 def _replicas(resource: Resource, spec: Node, around: Surroundings) -> int:
@@ -118,32 +105,3 @@ def _unbounded(resource: Resource, spec: Node, template: PodTemplate, copies: in
     if copies >= pods.UNLIMITED and template.role.startswith("worker group"):
         return "maxReplicas is absent, which KubeRay reads as 2147483647"
     return ""
-
-
-def _claim(spec: Node) -> Amounts:
-    storage = quantity.read(spec.get("resources", "requests", "storage")) or Fraction(0)
-    amounts = {"persistentvolumeclaims": Fraction(1), "requests.storage": storage}
-    storage_class = spec.get("storageClassName").text()
-    if storage_class:
-        prefix = f"{storage_class}.storageclass.storage.k8s.io"
-        amounts |= {f"{prefix}/{key}": amount for key, amount in amounts.items()}
-    return amounts
-
-
-def _sidecar(template: PodTemplate, around: Surroundings) -> Node | None:
-    """The proxy that Istio adds to a pod, sized by the pod's annotations or by the mesh.
-
-    One annotation of the four, and the mesh's sizes no longer apply; a pod's label is stronger than its annotation.
-    Source: istio manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
-    """
-    key = "sidecar.istio.io/inject"
-    asked = template.label(key).text() or template.annotation(key).text()
-    injected = around.injection == "enabled" or (not around.injection and asked == "true")
-    if not injected or asked == "false" or template.spec.get("hostNetwork").flag():
-        return None
-    sizes: dict[str, dict[str, Plain]] = {"requests": {}, "limits": {}}
-    for name, (part, unit) in _PROXY_ANNOTATIONS.items():
-        annotation = template.annotation(name)
-        if annotation.exists():
-            sizes[part][unit] = annotation.scalar()
-    return proxy(sizes["requests"], sizes["limits"]) if any(sizes.values()) else around.proxy

@@ -45,10 +45,10 @@ def pod_size(template: PodTemplate, defaults: Defaults, sidecar: Node | None) ->
 
     The proxy is counted as a native sidecar: a restartable init container that starts first, the larger case.
     """
-    apps = [_container(node, defaults) for node in template.containers()]
-    proxy = [(_container(sidecar, defaults), True)] if sidecar else []
+    apps = [container_size(node, defaults) for node in template.containers()]
+    proxy = [(container_size(sidecar, defaults), True)] if sidecar else []
     init = proxy + [
-        (_container(node, defaults), node.get("restartPolicy").text() == "Always")
+        (container_size(node, defaults), node.get("restartPolicy").text() == "Always")
         for node in template.init_containers()
     ]
     total, restartable = _sum(apps), Amounts()
@@ -81,7 +81,8 @@ def limit_range_defaults(spec: Node) -> Defaults:
     return Defaults(requests, limits)
 
 
-def _container(node: Node, defaults: Defaults) -> Amounts:
+def container_size(node: Node, defaults: Defaults) -> Amounts:
+    """What one container asks for and may use, after the defaults of its namespace."""
     resources = node.get("resources")
     limits = _quantities(resources.get("limits"))
     requests = limits | _quantities(resources.get("requests"))
@@ -90,7 +91,7 @@ def _container(node: Node, defaults: Defaults) -> Amounts:
 
 def _unstated(template: PodTemplate, defaults: Defaults, sidecar: Node | None) -> dict[str, tuple[str, ...]]:
     containers = [*template.containers(), *template.init_containers(), *([sidecar] if sidecar else [])]
-    sizes = [(node.get("name").shown(), _container(node, defaults)) for node in containers]
+    sizes = [(node.get("name").shown(), container_size(node, defaults)) for node in containers]
     lacking = {key: tuple(name for name, size in sizes if key not in size) for key in ENFORCED}
     return {key: names for key, names in lacking.items() if names}
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from policies.decode import Plain
+    from policies.pods import PodTemplate
 
 KINDS: Final = frozenset(
     {
@@ -23,6 +24,14 @@ KINDS: Final = frozenset(
         ("keda.sh", "ScaledObject"),
     }
 )
+_PROXY_ANNOTATIONS: Final = {
+    "sidecar.istio.io/proxyCPU": ("requests", "cpu"),
+    "sidecar.istio.io/proxyMemory": ("requests", "memory"),
+    "sidecar.istio.io/proxyCPULimit": ("limits", "cpu"),
+    "sidecar.istio.io/proxyMemoryLimit": ("limits", "memory"),
+}
+PROXY: Final = "istio-proxy"
+"""The name of the container that Istio adds."""
 Target = tuple[str, str, str]
 """Namespace, kind and name of what an autoscaler scales."""
 
@@ -100,7 +109,33 @@ class Survey:
 def proxy(requests: Mapping[str, Plain], limits: Mapping[str, Plain]) -> Node:
     """A container of the mesh's proxy with the given sizes."""
     sizes: dict[str, Plain] = {"requests": {**requests}, "limits": {**limits}}
-    return Node({"name": "istio-proxy", "resources": sizes}, "(istio-proxy)")
+    return Node({"name": PROXY, "resources": sizes}, f"({PROXY})")
+
+
+def sidecar(template: PodTemplate, around: Surroundings) -> Node | None:
+    """The proxy that Istio adds to a pod, sized by the pod's annotations or by the mesh; None where it adds none.
+
+    A Pod that exists has its proxy among its containers, and a template may size it there.
+    One annotation of the four, and the mesh's sizes no longer apply; a pod's label is stronger than its annotation.
+    Source: istio manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
+    """
+    key = "sidecar.istio.io/inject"
+    asked = template.label(key).text() or template.annotation(key).text()
+    injected = around.injection == "enabled" or (not around.injection and asked == "true")
+    if not injected or asked == "false" or template.spec.get("hostNetwork").flag():
+        return None
+    if any(_is_sized_proxy(container) for container in [*template.containers(), *template.init_containers()]):
+        return None
+    sizes: dict[str, dict[str, Plain]] = {"requests": {}, "limits": {}}
+    for name, (part, unit) in _PROXY_ANNOTATIONS.items():
+        annotation = template.annotation(name)
+        if annotation.exists():
+            sizes[part][unit] = annotation.scalar()
+    return proxy(sizes["requests"], sizes["limits"]) if any(sizes.values()) else around.proxy
+
+
+def _is_sized_proxy(container: Node) -> bool:
+    return container.get("name").text() == PROXY and bool(container.get("resources").mapping())
 
 
 def _injection(namespace: Resource) -> str:

@@ -113,6 +113,9 @@ def test_an_autoscalers_maximum_replaces_the_replicas_of_its_target(group: str) 
         ({"annotations": {"sidecar.istio.io/proxyCPULimit": "500m"}}, {}, "1.5"),
         ({"annotations": {"sidecar.istio.io/proxyCPU": "300m"}}, {}, "1"),
         ({}, {"initContainers": [box(limit_cpu=4)]}, "6"),
+        # A Pod that exists has its proxy among its containers, and a template may size it there or only name it.
+        ({}, {"initContainers": [box(limit_cpu=1, restartPolicy="Always") | {"name": "istio-proxy"}]}, "2"),
+        ({}, {"initContainers": [{"name": "istio-proxy", "image": "auto"}]}, "3"),
     ],
 )
 def test_a_pod_of_a_meshed_namespace_gets_a_proxy(metadata: Manifest, spec: Manifest, limit: str) -> None:
