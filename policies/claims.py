@@ -11,8 +11,8 @@ from policies import pods, quantity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from policies.podsize import Amounts
     from policies.pods import PodTemplate
+    from policies.podsize import Amounts
     from policies.view import Node, Resource
 
 CLASS_SUFFIX: Final = ".storageclass.storage.k8s.io"
@@ -35,7 +35,10 @@ class Claim:
     @property
     def amounts(self) -> Amounts:
         """What one such claim counts, in all and in its storage class where it says one."""
-        counted = {"persistentvolumeclaims": Fraction(1), "requests.storage": quantity.read(self.storage) or Fraction(0)}
+        counted = {
+            "persistentvolumeclaims": Fraction(1),
+            "requests.storage": quantity.read(self.storage) or Fraction(0),
+        }
         storage_class = self.spec.get("storageClassName").text()
         by_class = {f"{storage_class}{CLASS_SUFFIX}/{key}": amount for key, amount in counted.items()}
         return counted | by_class if storage_class else counted

@@ -81,9 +81,13 @@ def stack_resource(manifest: Manifest, index: int) -> AnalyzerResource:
     return AnalyzerResource(properties=struct(manifest), **_identity(manifest, index))
 
 
-def decoded(found: list[Manifest], rule: Rule) -> list[Resource]:
+WANTED = frozenset(kind for rule in RULES for kind in rule.kinds)
+
+
+def decoded(found: list[Manifest]) -> list[Resource]:
+    """The objects as the server gives them to every rule: those that any rule of the pack wants."""
     wire = (stack_resource(manifest, index) for index, manifest in enumerate(found))
-    return [resource for one in wire for resource in resources(one, rule.kinds)]
+    return [resource for one in wire for resource in resources(one, WANTED)]
 
 
 def judge(
@@ -95,7 +99,7 @@ def judge(
     today: date = TODAY,
 ) -> list[Diagnostic]:
     court = Judge((rule,), configuration or Configuration(), preview, today)
-    views = decoded(found, rule)
+    views = decoded(found)
     if rule.scope == "stack":
         return court.stack(Stack(tuple(views)))
     return [diagnostic for view in views for diagnostic in court.resource(view)]

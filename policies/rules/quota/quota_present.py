@@ -45,7 +45,7 @@ def find(stack: Stack, settings: Settings) -> Results:
                 owned[resource.name] = resource
             elif (resource.group, resource.kind) in WORKLOADS:
                 used.setdefault(resource.namespace, resource)
-            else:
+            elif (resource.group, resource.kind) == ("", "ResourceQuota"):
                 quotas[resource.namespace] += quotas_of(resource)
         except Unreadable as unreadable:
             all_read = False
