@@ -1,12 +1,19 @@
 """The rules of the pack, and nothing else."""
 
 from policies.rules.gpu import gpu_runs_image_cuda
-from policies.rules.quota import limitrange_coherent, quota_covers_demand, quota_present, resources_set
+from policies.rules.quota import (
+    autoscaler_bounds,
+    limitrange_coherent,
+    quota_covers_demand,
+    quota_present,
+    resources_set,
+)
 
 RULES = (
     quota_present.RULE,
     quota_covers_demand.RULE,
     resources_set.RULE,
     limitrange_coherent.RULE,
+    autoscaler_bounds.RULE,
     gpu_runs_image_cuda.RULE,
 )
