@@ -1,6 +1,6 @@
 """The rules of the pack, and nothing else."""
 
-from policies.rules.gpu import gpu_runs_image_cuda
+from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda
 from policies.rules.quota import (
     autoscaler_bounds,
     limitrange_coherent,
@@ -16,4 +16,5 @@ RULES = (
     limitrange_coherent.RULE,
     autoscaler_bounds.RULE,
     gpu_runs_image_cuda.RULE,
+    gpu_quota.RULE,
 )

@@ -16,7 +16,7 @@ Why: an image whose CUDA is too new for the board's last driver does not start
 from collections.abc import Iterator
 from typing import Final
 
-from policies import quantity
+from policies import gpus
 from policies.cuda import MODELS, RELEASE, CudaRange, in_image, model_of
 from policies.pods import KINDS, PodTemplate, templates
 from policies.rule import Finding, Results, Rule, RuleSettings
@@ -39,7 +39,7 @@ def find(resource: Resource, settings: Settings) -> Results:
     """Judge every container of every pod template that asks for a GPU."""
     for template in templates(resource):
         containers = [*template.containers(), *template.init_containers()]
-        asking = [node for node in containers if _asks_for_gpu(node)]
+        asking = [node for node in containers if gpus.asked(node)]
         if not asking:
             continue
         products = {product: model_of(product, settings.models) for product in _products(template.spec)}
@@ -102,16 +102,6 @@ def _out_of_range(
                 f"CUDA {model.oldest} to {model.newest}",
                 f'use an image built for CUDA {model.newest} or older, or one without CUDA and {ANNOTATION} "none"',
             )
-
-
-def _asks_for_gpu(container: Node) -> bool:
-    asked = [
-        quantity.read(amount)
-        for part in ("requests", "limits")
-        for name, amount in container.get("resources", part).mapping().items()
-        if name.startswith("nvidia.com/")
-    ]
-    return any(asked)
 
 
 def _products(spec: Node) -> list[str]:
