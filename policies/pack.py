@@ -1,6 +1,6 @@
 """The rules of the pack, and nothing else."""
 
-from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda
+from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
 from policies.rules.quota import (
     autoscaler_bounds,
     limitrange_coherent,
@@ -17,4 +17,5 @@ RULES = (
     autoscaler_bounds.RULE,
     gpu_runs_image_cuda.RULE,
     gpu_quota.RULE,
+    gpu_spec.RULE,
 )
