@@ -13,43 +13,28 @@ nobody had added up (`docs/requirements.md` Q1, Q3).
 """
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 from pydantic import Field
 
-from policies import quantity, surroundings
+from policies import surroundings
+from policies.balance import BalanceSettings, knob, too_small
 from policies.demand import WORKLOADS, Share
-from policies.ledger import Line, ledger
+from policies.ledger import ledger
 from policies.quota import Quota
-from policies.rule import Finding, Results, Rule, RuleSettings
+from policies.rule import Finding, Results, Rule
 from policies.surroundings import ProxySize, Survey
 from policies.view import Stack
 
-_CONFIG_KEYS = {
-    "requests.cpu": "requestsCpu",
-    "requests.memory": "requestsMemory",
-    "limits.cpu": "limitsCpu",
-    "limits.memory": "limitsMemory",
-    "requests.nvidia.com/gpu": "gpus",
-    "pods": "pods",
-    "persistentvolumeclaims": "persistentVolumeClaims",
-    "requests.storage": "requestsStorage",
-}
 
-
-class Settings(RuleSettings):
+class Settings(BalanceSettings):
     """What differs between clusters: their nodes, their mesh's proxy, and how much is kept free."""
 
-    headroom: float = Field(default=0.1, ge=0, lt=1)
-    """The share of each hard value that demand must leave free."""
     nodes: int = Field(default=2, ge=1)
     """How many nodes a DaemonSet runs on (`docs/requirements.md` Q2)."""
     proxy: ProxySize = ProxySize()
     """The mesh's proxy, where no annotation of a pod says its size."""
     injected_namespaces: tuple[str, ...] = ()
     """Namespaces with mesh injection whose Namespace object belongs to another stack."""
-    contributors: int = Field(default=3, ge=1)
-    """How many of the largest contributors a finding names."""
 
     def survey(self) -> Survey:
         """What surrounds pods, as far as the stack's own objects do not say it."""
@@ -64,12 +49,11 @@ def find(stack: Stack, settings: Settings) -> Results:
     for namespace in book.quotas:
         for share in book.demand[namespace]:
             if share.unbounded:
-                fix = f"set {_knob(share)}"
+                fix = f"set {knob(share)}"
                 yield Finding(share.resource, share.role, share.unbounded, "a largest number of pods", fix)
     for line in book.lines():
         yield from _unstated(line.quota, line.counted)
-        if line.total > line.allowed(settings.headroom):
-            yield _too_small(line, settings)
+        yield from too_small(line, settings)
 
 
 def _unstated(quota: Quota, counted: list[Share]) -> Iterator[Finding]:
@@ -79,34 +63,6 @@ def _unstated(quota: Quota, counted: list[Share]) -> Iterator[Finding]:
             found = f"container {container} must specify {quota.key}, which {quota.resource.identity} counts"
             fix = f"set resources.{part}.{name} of the container, or a default in a LimitRange"
             yield Finding(share.resource, share.role, found, "every container states what a quota counts", fix)
-
-
-def _too_small(line: Line, settings: Settings) -> Finding:
-    quota = line.quota
-
-    def show(amount: Fraction) -> str:
-        return quantity.show(quota.key, amount)
-
-    largest = sorted((each for each in line.counted if not each.unbounded), key=lambda share: -share.of(quota.key))
-    named = [share for share in largest if share.of(quota.key)][: settings.contributors]
-    parts = "; ".join(
-        f"{share.who}: {share.copies} x {show(share.each[quota.key])} = {show(share.of(quota.key))}" for share in named
-    )
-    key = _CONFIG_KEYS.get(quota.key)
-    raised = f"ml-platform:tenancy.quota.{key}" if key else quota.path
-    return Finding(
-        quota.resource,
-        quota.path,
-        f"demand at maximum scale is {show(line.total)} ({parts}), hard is {show(quota.hard)}",
-        f"at most {show(line.allowed(settings.headroom))}, which keeps {settings.headroom:.0%} free",
-        f"raise {raised} or lower {', '.join(dict.fromkeys(map(_knob, named)))}",
-    )
-
-
-def _knob(share: Share) -> str:
-    if share.role.startswith("worker group "):
-        return f"ml-platform:ray.workerGroups[{share.role.removeprefix('worker group ')}].maxReplicas"
-    return f"the number or size of pods of {share.resource.identity}"
 
 
 RULE = Rule(
