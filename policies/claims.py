@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from policies import pods, quantity
+from policies import operators, pods, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,23 +32,26 @@ class Claim:
         """How much is claimed."""
         return self.spec.get("resources", "requests", "storage")
 
-    @property
-    def amounts(self) -> Amounts:
-        """What one such claim counts, in all and in its storage class where it says one."""
+    def amounts(self, default_class: str = "") -> Amounts:
+        """What one such claim counts, in all and in its storage class; one that names none has the default."""
         counted = {
             "persistentvolumeclaims": Fraction(1),
             "requests.storage": quantity.read(self.storage) or Fraction(0),
         }
-        storage_class = self.spec.get("storageClassName").text()
+        storage_class = self.spec.get("storageClassName").text(default_class)
         by_class = {f"{storage_class}{CLASS_SUFFIX}/{key}": amount for key, amount in counted.items()}
         return counted | by_class if storage_class else counted
 
 
 def claims(resource: Resource) -> Iterator[Claim]:
-    """The claims that an object is or makes; a claim template counts once for each replica."""
+    """The claims that an object is or makes; one without a `template` counts once for each replica."""
     spec = resource.body.get("spec")
     if resource.kind == "PersistentVolumeClaim":
         yield Claim("", spec)
+        return
+    if (resource.group, resource.kind) in operators.KINDS:
+        for role, claimed in operators.claim_specs(spec):
+            yield Claim(role, claimed)
         return
     for template in pods.templates(resource):
         for volume in template.spec.get("volumes").items():

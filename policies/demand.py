@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from policies import pods
+from policies import operators, pods
 from policies.claims import claims
 from policies.podsize import Amounts, pod_size
 from policies.surroundings import Surroundings, sidecar
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from policies.pods import PodTemplate
 
 _SCALABLE: Final = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
-WORKLOADS: Final = pods.KINDS | {("", "PersistentVolumeClaim")}
+WORKLOADS: Final = pods.KINDS | operators.KINDS | {("", "PersistentVolumeClaim")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +51,41 @@ def shares(resource: Resource, around: Surroundings) -> Iterator[Share]:
     """Everything that a workload or claim may come to count. Raises `Unreadable` where it cannot be told."""
     spec = resource.body.get("spec")
     replicas = _replicas(resource, spec, around)
-    for template in pods.templates(resource):
+    operated = (resource.group, resource.kind) in operators.KINDS
+    for template in operators.templates(resource) if operated else pods.templates(resource):
         size = pod_size(template, around.defaults, sidecar(template, around))
         copies = replicas * template.copies()
         reason = _unbounded(resource, spec, template, copies)
         each = size.amounts | {"pods": Fraction(1)}
         yield Share(resource, template.role, copies, each, size.unstated, template, reason)
+    yield from claimed(resource, around)
+
+
+def claimed(resource: Resource, around: Surroundings, default_class: str = "") -> Iterator[Share]:
+    """The claims alone; `default_class` is the storage class of those that name none, where it is known."""
+    replicas = _replicas(resource, resource.body.get("spec"), around)
     for claim in claims(resource):
         copies = replicas * claim.template.copies() if claim.template else replicas
-        yield Share(resource, claim.role, copies, claim.amounts)
+        yield Share(resource, claim.role, copies, claim.amounts(default_class))
 
 
 def _replicas(resource: Resource, spec: Node, around: Surroundings) -> int:
-    if resource.kind == "CronJob":
-        return 0 if spec.get("suspend").flag() else _job_pods(spec.get("jobTemplate", "spec"))
-    if resource.kind == "Job":
-        return _job_pods(spec)
-    if resource.kind == "DaemonSet":
-        return around.nodes + _surge(spec.get("updateStrategy"), around.nodes, "0")
-    if resource.kind not in _SCALABLE:
-        return 1
+    match resource.kind:
+        case "Job":
+            return _job_pods(spec)
+        case "CronJob":
+            return 0 if spec.get("suspend").flag() else _job_pods(spec.get("jobTemplate", "spec"))
+        case "ScaledJob":
+            return spec.get("maxReplicaCount").integer(100) * _job_pods(spec.get("jobTargetRef"))
+        case "DaemonSet":
+            return around.nodes + _surge(spec.get("updateStrategy"), around.nodes, "0")
+        case kind if kind in _SCALABLE:
+            return _at_most(resource, spec, around)
+    return operators.replicas(spec) if (resource.group, resource.kind) in operators.KINDS else 1
+
+
+def _at_most(resource: Resource, spec: Node, around: Surroundings) -> int:
+    """The autoscaler's maximum, else the replicas, with what a rollout adds."""
     scaled = around.maxima.get((resource.namespace, resource.kind, resource.name))
     replicas = spec.get("replicas").integer(1) if scaled is None else scaled
     return replicas + _surge(spec.get("strategy"), replicas, "25%" if resource.kind == "Deployment" else "0")

@@ -7,6 +7,7 @@ from policies.rules.quota import (
     quota_covers_demand,
     quota_present,
     resources_set,
+    storage_sum,
 )
 
 RULES = (
@@ -15,6 +16,7 @@ RULES = (
     resources_set.RULE,
     limitrange_coherent.RULE,
     autoscaler_bounds.RULE,
+    storage_sum.RULE,
     gpu_runs_image_cuda.RULE,
     gpu_quota.RULE,
     gpu_spec.RULE,

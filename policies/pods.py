@@ -36,6 +36,7 @@ _TEMPLATES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("apps", "ReplicaSet"): ("spec", "template"),
     ("batch", "Job"): ("spec", "template"),
     ("batch", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
+    ("keda.sh", "ScaledJob"): ("spec", "jobTargetRef", "template"),
 }
 
 

@@ -57,7 +57,7 @@ def read(node: Node) -> Fraction | None:
 
 def show(resource: str, amount: Fraction) -> str:
     """A quantity for people: CPUs, Gi for memory and storage, a plain number for the rest; never rounded down."""
-    if "memory" in resource or "storage" in resource:
+    if resource.rpartition("/")[2].endswith(("memory", "storage")):
         return f"{_rounded_up(amount / 1024**3)}Gi"
     unit = " CPU" if resource.endswith("cpu") else ""
     return f"{_rounded_up(amount)}{unit}"

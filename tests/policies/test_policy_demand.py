@@ -1,5 +1,6 @@
 """The demand model, a family of cases per line of it."""
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -69,6 +70,8 @@ def test_a_pod_asks_for_the_larger_of_starting_and_running(spec: Manifest, cpu: 
             2,
         ),
         (workload("CronJob", {"suspend": True, "jobTemplate": {"spec": template()}}, "batch/v1"), 0),
+        (workload("ScaledJob", {"jobTargetRef": {"parallelism": 2, **template()}}, "keda.sh/v1alpha1"), 200),
+        (workload("ScaledJob", {"maxReplicaCount": 5, "jobTargetRef": template()}, "keda.sh/v1alpha1"), 5),
     ],
 )
 def test_how_many_pods_a_workload_comes_to(manifest: Manifest, pods: int) -> None:
@@ -93,6 +96,116 @@ def test_an_autoscalers_maximum_replaces_the_replicas_of_its_target(group: str) 
     survey.add(resource)
     around = survey.around("ns")
     assert total(workload("Deployment", {"replicas": 2, **template()}), around)["pods"] == 10  # 8, surge 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "maximum"),
+    [
+        ({"scaleTargetRef": {"name": "it"}}, 100),  # KEDA: a Deployment, and at most 100
+        ({"scaleTargetRef": {"name": "it"}, "maxReplicaCount": 3}, 3),
+        ({"scaleTargetRef": {"name": "another"}, "maxReplicaCount": 3}, 2),
+        ({"scaleTargetRef": {"name": "it", "kind": "StatefulSet"}, "maxReplicaCount": 3}, 2),
+    ],
+)
+def test_keda_scales_what_it_names(spec: Manifest, maximum: int) -> None:
+    (resource,) = resources(stack_resource(workload("ScaledObject", spec, "keda.sh/v1alpha1"), 0), KINDS)
+    survey = Survey(nodes=1, proxy=PROXY, injection={})
+    survey.add(resource)
+    deployment = workload("Deployment", {"replicas": 2, "strategy": {"type": "Recreate"}, **template()})
+    assert total(deployment, survey.around("ns"))["pods"] == maximum
+
+
+CLAIM = {"spec": {"resources": {"requests": {"storage": "10Gi"}}}}
+SIZED = {"resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}}}
+MONITORING = "monitoring.coreos.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "pods", "cpu", "memory"),
+    [
+        # 10m and 50Mi of each pod are the reloader's; its init container runs before, not beside.
+        (workload("Prometheus", SIZED, MONITORING), 1, "1010m", "1074Mi"),
+        (workload("Prometheus", {**SIZED, "replicas": 2, "shards": 3}, MONITORING), 6, "6060m", "6444Mi"),
+        (workload("PrometheusAgent", {**SIZED, "shards": 0}, "monitoring.coreos.com/v1alpha1"), 1, "1010m", "1074Mi"),
+        (workload("Alertmanager", {**SIZED, "replicas": 3}, MONITORING), 3, "3030m", "3222Mi"),
+        (workload("ThanosRuler", SIZED, MONITORING), 1, "1010m", "1074Mi"),
+        (
+            workload(
+                "Prometheus",
+                {**SIZED, "containers": [box(3) | {"name": "prometheus"}, box(1)]},
+                MONITORING,
+            ),
+            1,
+            "4010m",
+            "50Mi",
+        ),
+        (workload("Cluster", {**SIZED, "instances": 3}, "postgresql.cnpg.io/v1"), 3, "3", "3Gi"),
+    ],
+)
+def test_what_other_operators_make_of_their_resources(manifest: Manifest, pods: int, cpu: str, memory: str) -> None:
+    found = total(manifest)
+    assert found["pods"] == pods
+    assert found["requests.cpu"] == amount(cpu)
+    assert found["limits.memory"] == amount(memory)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "storage", "count"),
+    [
+        (
+            workload("Alertmanager", {"replicas": 3, "storage": {"volumeClaimTemplate": CLAIM}}, MONITORING),
+            "30Gi",
+            3,
+        ),
+        (
+            workload(
+                "Cluster",
+                {"instances": 2, "storage": {"size": "10Gi"}, "walStorage": {"size": "2Gi"}},
+                "postgresql.cnpg.io/v1",
+            ),
+            "24Gi",
+            4,
+        ),
+        (workload("Prometheus", {"storage": {"emptyDir": {}}}, MONITORING), "0", 0),
+    ],
+)
+def test_what_other_operators_claim(manifest: Manifest, storage: str, count: int) -> None:
+    found = total(manifest)
+    assert found["requests.storage"] == amount(storage)
+    assert found["persistentvolumeclaims"] == count
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "expected_cpu", "expected_memory"),
+    [
+        ("100m", "1Gi", "0.1", 2**30),
+        (0.5, "1G", "0.5", 10**9),
+        (2.0, "1e3", "2", 1000),
+        ("1e-1", "128974848000m", "0.1", 128974848),
+    ],
+)
+def test_every_form_of_a_quantity_is_counted(
+    cpu: object, memory: object, expected_cpu: str, expected_memory: int
+) -> None:
+    found = total(pod({"containers": [box(cpu, memory)]}))
+    assert found["requests.cpu"] == Fraction(expected_cpu)
+    assert found["requests.memory"] == expected_memory
+
+
+@pytest.mark.parametrize(
+    ("containers", "defaults", "lacking"),
+    [
+        ([box(1)], {}, {"requests.memory", "limits.cpu", "limits.memory"}),
+        ([box(1, "1Gi", limit_cpu=1)], {}, {"limits.memory"}),
+        ([box(1, "1Gi", limit_cpu=1)], {"default": {"memory": "2Gi"}}, set()),
+    ],
+)
+def test_what_a_pod_must_specify_under_a_quota(containers: Any, defaults: Manifest, lacking: set[str]) -> None:
+    around = Surroundings(nodes=1, proxy=PROXY, defaults=limit_range(**defaults))
+    (share,) = found_shares(pod({"containers": containers}), around)
+    assert set(share.unstated) == lacking
+    (whole,) = found_shares(pod({"containers": containers, "resources": {"limits": {"cpu": 1}}}), around)
+    assert not whole.unstated
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def _outside(resource: Resource, bounds: list[Bound], around: Surroundings) -> I
                     yield _broken(resource, path, f"{who} {flaw}", bound)
     for claim in claims(resource):
         for bound in bounds:
-            if bound.type == "PersistentVolumeClaim" and (flaw := bound.broken_by(claim.amounts)):
+            if bound.type == "PersistentVolumeClaim" and (flaw := bound.broken_by(claim.amounts())):
                 yield _broken(resource, claim.storage.path, f"a claim {flaw}", bound)
 
 
