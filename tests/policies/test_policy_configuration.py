@@ -1,10 +1,13 @@
 """The configuration files of the stacks, and every way in which one can be wrong."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import yaml
 
+from policies import quantity
 from policies.configuration import Configuration, ConfigurationError, load
 from policies.pack import RULES
 from policies.rules.quota.quota_covers_demand import Settings
@@ -101,3 +104,28 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     wrong = {"settings": {"headrom": 1, "node": 1}}
     message = mistake(tmp_path, {"rules": {"quota-covers-demand": wrong, "quota": {}}})
     assert len(message.splitlines()) == 3
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_capacity_is_that_of_the_simulated_cluster(stack: str) -> None:
+    """`sandbox/nodes.yaml` has the cluster of the reports (`docs/requirements.md` Q2)."""
+    nodes = list(yaml.safe_load_all((POLICIES.parent / "sandbox" / "nodes.yaml").read_text()))
+    there = [node["status"]["allocatable"] for node in nodes]
+
+    def whole(name: str) -> Fraction:
+        return sum((quantity.parse(one[name]) for one in there if name in one), Fraction(0))
+
+    rules = json.loads((POLICIES / "config" / f"{stack}.json").read_text())["rules"]
+    allocatable = rules["quota-fits-cluster"]["settings"]["allocatable"]
+    assert {name: quantity.parse(text) for name, text in allocatable.items()} == {
+        name: whole(name) for name in ("cpu", "memory")
+    }
+    assert rules["gpu-quota"]["settings"]["capacity"] == {"nvidia.com/gpu": whole("nvidia.com/gpu")}
+    assert rules["quota-covers-demand"]["settings"]["nodes"] == rules["storage-sum"]["settings"]["nodes"] == len(nodes)
+
+
+def test_an_amount_that_is_no_quantity_is_refused_with_its_key(tmp_path: Path) -> None:
+    chosen = {"rules": {"quota-fits-cluster": {"settings": {"allocatable": {"cpu": "plenty"}}}}}
+    (tmp_path / "dev.json").write_text(json.dumps(chosen))
+    with pytest.raises(ConfigurationError, match=r"quota-fits-cluster\.settings\.allocatable: .*expected a quantity"):
+        load(tmp_path, "dev", RULES)
