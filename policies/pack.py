@@ -3,6 +3,7 @@
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
 from policies.rules.quota import (
     autoscaler_bounds,
+    hpa_target,
     limitrange_coherent,
     quota_covers_demand,
     quota_fits_cluster,
@@ -19,6 +20,7 @@ RULES = (
     autoscaler_bounds.RULE,
     storage_sum.RULE,
     quota_fits_cluster.RULE,
+    hpa_target.RULE,
     gpu_runs_image_cuda.RULE,
     gpu_quota.RULE,
     gpu_spec.RULE,
