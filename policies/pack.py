@@ -9,6 +9,7 @@ from policies.rules.quota import (
     quota_fits_cluster,
     quota_present,
     resources_set,
+    scratch_bounded,
     storage_sum,
 )
 
@@ -21,6 +22,7 @@ RULES = (
     storage_sum.RULE,
     quota_fits_cluster.RULE,
     hpa_target.RULE,
+    scratch_bounded.RULE,
     gpu_runs_image_cuda.RULE,
     gpu_quota.RULE,
     gpu_spec.RULE,
