@@ -69,8 +69,11 @@ Plain = Leaf | Unknown | Secret | dict[str, "Plain"] | list["Plain"]
 
 
 def decode(struct: Struct) -> dict[str, Plain]:
-    """The whole Struct as plain values; numbers without a fraction become ints again."""
-    return {key: _value(wire) for key, wire in struct.fields.items()}
+    """The whole Struct as plain values; numbers without a fraction become ints again.
+
+    Keys are sorted: a protobuf map has another order in each process, and messages must not.
+    """
+    return {key: _value(wire) for key, wire in sorted(struct.fields.items())}
 
 
 def peek(struct: Struct, key: str) -> str | None:

@@ -24,6 +24,11 @@ def test_values_come_back_as_they_were_in_the_manifest() -> None:
     assert type(found["a"]) is int
 
 
+def test_keys_come_in_one_order_in_every_process() -> None:
+    names = [f"key{number}" for number in range(40)]
+    assert list(decode(struct(dict.fromkeys(reversed(names), 1)))) == sorted(names)
+
+
 @pytest.mark.parametrize("sentinel", UNKNOWNS)
 def test_every_unknown_of_the_engine_is_known_as_such(sentinel: str) -> None:
     assert decode(struct({"a": [sentinel]})) == {"a": [UNKNOWN]}
