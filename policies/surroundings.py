@@ -58,6 +58,19 @@ class ProxySize(RuleSettings):
         return proxy(self.requests.model_dump(), self.limits.model_dump())
 
 
+class MeshSettings(RuleSettings):
+    """What the mesh adds to pods."""
+
+    proxy: ProxySize = ProxySize()
+    """The mesh's proxy, where no annotation of a pod says its size."""
+    injected_namespaces: tuple[str, ...] = ()
+    """Namespaces with mesh injection whose Namespace object belongs to another stack."""
+
+    def survey(self) -> Survey:
+        """What surrounds pods, as far as the stack's own objects do not say it."""
+        return Survey(0, self.proxy.container(), dict.fromkeys(self.injected_namespaces, "enabled"))
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """Those of one namespace."""

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 
 from policies import pods
 from policies.podsize import container_size
-from policies.rule import Finding, Results, Rule, RuleSettings
-from policies.surroundings import ProxySize, Surroundings, Survey, Target, sidecar
+from policies.rule import Finding, Results, Rule
+from policies.surroundings import MeshSettings, Surroundings, Target, sidecar
 from policies.view import Resource, Stack, Undecided, Unreadable
 
 _SCALABLE = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
@@ -28,17 +28,13 @@ Metric = tuple[str, str]
 """Resource and container; no container means all of them."""
 
 
-class Settings(RuleSettings):
+class Settings(MeshSettings):
     """The mesh's proxy, whose requests are part of what is measured."""
-
-    proxy: ProxySize = ProxySize()
-    injected_namespaces: tuple[str, ...] = ()
-    """Namespaces with mesh injection whose Namespace object belongs to another stack."""
 
 
 def find(stack: Stack, settings: Settings) -> Results:
     """Judge each autoscaler with the workload that it names."""
-    survey = Survey(0, settings.proxy.container(), dict.fromkeys(settings.injected_namespaces, "enabled"))
+    survey = settings.survey()
     workloads, scaled = dict[Target, Resource](), dict[Target, Resource]()
     for resource in stack.resources:
         try:

@@ -21,22 +21,18 @@ from policies.limitrange import Bound, bounds_of
 from policies.pods import templates
 from policies.podsize import ENFORCED, Amounts, Defaults, container_size, limit_range_defaults, pod_size
 from policies.quota import Quota, quotas_of
-from policies.rule import Finding, Results, Rule, RuleSettings
-from policies.surroundings import ProxySize, Surroundings, Survey, sidecar
+from policies.rule import Finding, Results, Rule
+from policies.surroundings import MeshSettings, Surroundings, sidecar
 from policies.view import Resource, Stack, Unreadable
 
 
-class Settings(RuleSettings):
+class Settings(MeshSettings):
     """The mesh's proxy, which a LimitRange bounds as it does every container."""
-
-    proxy: ProxySize = ProxySize()
-    injected_namespaces: tuple[str, ...] = ()
-    """Namespaces with mesh injection whose Namespace object belongs to another stack."""
 
 
 def find(stack: Stack, settings: Settings) -> Results:
     """Judge quotas, LimitRanges and workloads of each namespace; a LimitRange that cannot be read may hold anything."""
-    survey = Survey(0, settings.proxy.container(), dict.fromkeys(settings.injected_namespaces, "enabled"))
+    survey = settings.survey()
     quotas, bounds = defaultdict[str, list[Quota]](list), defaultdict[str, list[Bound]](list)
     ranges = defaultdict[str, list[tuple[Resource, Defaults]]](list)
     all_read = True

@@ -13,6 +13,7 @@ nobody had added up (`docs/requirements.md` Q1, Q3).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -23,24 +24,19 @@ from policies.demand import WORKLOADS, Share
 from policies.ledger import ledger
 from policies.quota import Quota
 from policies.rule import Finding, Results, Rule
-from policies.surroundings import ProxySize, Survey
+from policies.surroundings import MeshSettings, Survey
 from policies.view import Stack
 
 
-class Settings(BalanceSettings):
+class Settings(BalanceSettings, MeshSettings):
     """What differs between clusters: their nodes, their mesh's proxy, and how much is kept free."""
 
     nodes: int = Field(default=2, ge=1)
     """How many nodes a DaemonSet runs on (`docs/requirements.md` Q2)."""
-    proxy: ProxySize = ProxySize()
-    """The mesh's proxy, where no annotation of a pod says its size."""
-    injected_namespaces: tuple[str, ...] = ()
-    """Namespaces with mesh injection whose Namespace object belongs to another stack."""
 
     def survey(self) -> Survey:
         """What surrounds pods, as far as the stack's own objects do not say it."""
-        known = dict.fromkeys(self.injected_namespaces, "enabled")
-        return Survey(self.nodes, self.proxy.container(), known)
+        return replace(super().survey(), nodes=self.nodes)
 
 
 def find(stack: Stack, settings: Settings) -> Results:
