@@ -12,15 +12,21 @@ LIMITS = ("spec", "limits", 0)
 CPU_GROUP, GPU_GROUP = (("spec", "workerGroupSpecs", index) for index in (0, 1))
 PODS = ("spec", "template", "spec")
 
+FOR_THE_ENDING = {
+    "scopes": ["Terminating"],
+    "hard": {
+        "requests.cpu": "40",
+        "limits.cpu": "60",
+        "pods": "60",
+        "requests.nvidia.com/gpu": "4",
+        "requests.memory": "160Gi",
+        "limits.memory": "200Gi",
+    },
+}
+
 VIOLATIONS = (
-    Violation("quota-present", "a quota without a bound for memory limits", QUOTA, drop(*HARD, "limits.memory")),
-    Violation(
-        "quota-present",
-        "a quota for pods that end",
-        QUOTA,
-        put(["Terminating"], "spec", "scopes"),
-        also=("gpu-quota",),
-    ),
+    Violation("quota-present", "a quota without a bound for claims", QUOTA, drop(*HARD, "persistentvolumeclaims")),
+    Violation("quota-present", "a quota for pods that end", QUOTA, put(FOR_THE_ENDING, "spec"), also=("gpu-quota",)),
     Violation("quota-covers-demand", "a quota of two pods", QUOTA, put("2", *HARD, "pods")),
     Violation(
         "quota-covers-demand",
@@ -49,7 +55,7 @@ VIOLATIONS = (
         CLUSTER,
         drop(*CPU_GROUP, "template", "spec", "containers", 0, "resources", "limits", "cpu"),
     ),
-    Violation("limitrange-coherent", "no default for memory limits", DEFAULTS, drop(*LIMITS, "default", "memory")),
+    Violation("limitrange-coherent", "no default for CPU limits", DEFAULTS, drop(*LIMITS, "default", "cpu")),
     Violation("limitrange-coherent", "containers above a maximum", DEFAULTS, put({"memory": "1Gi"}, *LIMITS, "max")),
     Violation(
         "limitrange-coherent",
