@@ -12,7 +12,7 @@ import binascii
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from google.protobuf.struct_pb2 import Struct
     from google.protobuf.struct_pb2 import Value as WireValue
@@ -68,12 +68,12 @@ Leaf = str | int | float | bool | None
 Plain = Leaf | Unknown | Secret | dict[str, "Plain"] | list["Plain"]
 
 
-def decode(struct: Struct) -> dict[str, Plain]:
-    """The whole Struct as plain values; numbers without a fraction become ints again.
+def decode(struct: Struct, only: Container[str] | None = None) -> dict[str, Plain]:
+    """A Struct as plain values, or only some of its keys; numbers without a fraction become ints again.
 
     Keys are sorted: a protobuf map has another order in each process, and messages must not.
     """
-    return {key: _value(wire) for key, wire in sorted(struct.fields.items())}
+    return {key: _value(wire) for key, wire in sorted(struct.fields.items()) if only is None or key in only}
 
 
 def peek(struct: Struct, key: str) -> str | None:

@@ -71,7 +71,7 @@ class Judge:
             if rule.scope != "resource" or not self._level(rule):
                 continue
             try:
-                if (resource.group, resource.kind) in rule.kinds:
+                if rule.wants(resource.group, resource.kind):
                     for result in rule.find(resource, self.configuration.of(rule)):
                         yield from self._report(rule, result, resource.identity, resource.urn)
             except Unreadable as unreadable:

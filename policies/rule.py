@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -12,6 +12,9 @@ from pydantic.alias_generators import to_camel
 from policies.view import Resource, Unreadable
 
 Level = Literal["mandatory", "advisory", "disabled"]
+
+ANY: Final = ("*", "*")
+"""Among the kinds of a rule: every Kubernetes object, of which it reads `apiVersion`, `kind` and `metadata` only."""
 
 
 class RuleSettings(BaseModel):
@@ -47,6 +50,7 @@ Results = Iterator[Finding | Unreadable]
 class Rule:
     """One rule. `kinds` are (API group, kind) pairs: of nothing else is a body decoded for it.
 
+    What is no Kubernetes object has the pair of `policies.view.kind_of_token`; `ANY` stands for all that are.
     `find` is a pure function of a `Resource` (scope "resource") or a `Stack` (scope "stack") and its settings.
     """
 
@@ -57,6 +61,10 @@ class Rule:
     find: Callable[[Any, Any], Results]
     doc: str | None
     """The docstring of the rule's file."""
+
+    def wants(self, group: str, kind: str) -> bool:
+        """Whether the rule judges objects of a kind."""
+        return (group, kind) in self.kinds or ANY in self.kinds
 
     @property
     def description(self) -> str:

@@ -111,7 +111,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         urn = request.resources[0].urn if request.resources else ""
         try:
             resources = [each for one in request.resources for each in wire_view.resources(one, self._wanted)]
-            found = self._judge(urn, context).stack(Stack(tuple(resources)))
+            stack = Stack(tuple(resources), wire_view.order(request.resources))
+            found = self._judge(urn, context).stack(stack)
         except RuleError as crash:
             _refuse(context, grpc.StatusCode.INTERNAL, str(crash))
         return wire.AnalyzeResponse(diagnostics=[_diagnostic(each) for each in found])

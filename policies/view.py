@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from policies.decode import UNKNOWN, Plain, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Unreadable(Exception):  # noqa: N818 - it is a result of a rule as much as an error
@@ -140,11 +140,16 @@ class Options:
     protect: bool = False
     ignore_changes: tuple[str, ...] = ()
     create_timeout_seconds: float = 0
+    update_timeout_seconds: float = 0
+    delete_timeout_seconds: float = 0
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One Kubernetes object; an element of a `...List` is one of its own and shares the list's URN."""
+    """One Kubernetes object; an element of a `...List` is one of its own and shares the list's URN.
+
+    What has no apiVersion and kind in its body, a provider or a Helm release, has those of its type token.
+    """
 
     urn: str
     token: str
@@ -157,12 +162,13 @@ class Resource:
     @property
     def group(self) -> str:
         """The API group; empty for the core group."""
-        return group_of(self.body.get("apiVersion").text())
+        version = self.body.get("apiVersion")
+        return group_of(version.text()) if version.exists() else kind_of_token(self.token)[0]
 
     @property
     def kind(self) -> str:
         """The kind that the body states; the type token is another for patches and custom resources."""
-        return self.body.get("kind").text()
+        return self.body.get("kind").text(kind_of_token(self.token)[1])
 
     @property
     def namespace(self) -> str:
@@ -178,7 +184,10 @@ class Resource:
     def identity(self) -> str:
         """How people and exceptions name it: `Kind/namespace/name`, without a namespace where it has none."""
         namespace = self._told("metadata", "namespace")
-        return "/".join(part for part in (self._told("kind") or "?", namespace, self.name) if part)
+        return "/".join(part for part in (self._told_kind() or "?", namespace, self.name) if part)
+
+    def _told_kind(self) -> str:
+        return self._told("kind") if "kind" in self.body.mapping() else kind_of_token(self.token)[1]
 
     def _told(self, *keys: str) -> str:
         """A text of the body that may be quoted; empty where it is absent, unknown, secret or malformed."""
@@ -194,12 +203,42 @@ class Stack:
     """All objects that any rule reads, as they are at the end of a preview or an update."""
 
     resources: tuple[Resource, ...]
+    earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of every resource of the stack, whatever it is: its URN to those of what it depends on and of its parent."""
 
     def of(self, group: str, *kinds: str) -> Iterator[Resource]:
         """Those of one API group and of these kinds, in the engine's order."""
         return (each for each in self.resources if each.kind in kinds and each.group == group)
 
+    def comes_after(self, later: Resource, earlier: Resource) -> bool:
+        """Whether the engine makes `later` only when `earlier` is there.
+
+        A child waits for its parent, and so for what its parent depends on.
+        """
+        seen, open_urns = {later.urn}, [later.urn]
+        while open_urns:
+            new = set(self.earlier.get(open_urns.pop(), ())) - seen
+            if earlier.urn in new:
+                return True
+            seen |= new
+            open_urns += new
+        return False
+
 
 def group_of(api_version: str) -> str:
     """The group in an `apiVersion`: `apps` of `apps/v1`, nothing of `v1`."""
     return api_version.rpartition("/")[0]
+
+
+def kind_of_token(token: str) -> tuple[str, str]:
+    """API group and kind in a type token, for what does not state them.
+
+    `apps` and `Deployment` of `kubernetes:apps/v1:Deployment`, `helm.sh` and `Release` of
+    `kubernetes:helm.sh/v3:Release`, `pulumi:providers` and `kubernetes` of `pulumi:providers:kubernetes`.
+    """
+    module, _, name = token.rpartition(":")
+    package, _, rest = module.partition(":")
+    if package != "kubernetes":
+        return module, name
+    group = group_of(rest)
+    return "" if group == "core" else group, name

@@ -8,8 +8,8 @@ from pulumi.runtime.proto.analyzer_pb2 import AnalyzerResource, AnalyzerResource
 from policies import configuration
 from policies.judge import Diagnostic, Judge
 from policies.pack import RULES
-from policies.view import Resource, Stack
-from policies.wire_view import resources
+from policies.view import Stack
+from policies.wire_view import order, resources
 from tests.graph.test_program import settings_of
 from tests.policies.support import POLICIES, struct
 from tests.support.recorder import Recording, record
@@ -24,34 +24,39 @@ def stack(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def program(stack: str) -> tuple[Resource, ...]:
+def program(stack: str) -> Stack:
     return seen(record(settings_of(stack), stack=stack))
 
 
-def seen(recording: Recording) -> tuple[Resource, ...]:
-    """The Kubernetes objects of a run as the pack sees them: over the wire."""
-    requests = (
+def seen(recording: Recording) -> Stack:
+    """What a run registered as the pack sees it: over the wire."""
+    requests = [
         AnalyzerResource(
             urn=each.urn,
             type=each.type,
             name=each.name,
             properties=struct(each.inputs),
             dependencies=each.dependencies,
-            options=AnalyzerResourceOptions(protect=each.protect, parent=each.parent),
+            options=AnalyzerResourceOptions(
+                protect=each.protect,
+                parent=each.parent,
+                customTimeouts=AnalyzerResourceOptions.CustomTimeouts(**each.timeouts),
+            ),
         )
-        for each in recording.kubernetes
-    )
-    return tuple(resource for request in requests for resource in resources(request, WANTED))
+        for each in recording.resources.values()
+    ]
+    found = tuple(resource for request in requests for resource in resources(request, WANTED))
+    return Stack(found, order(requests))
 
 
-def judged(program: tuple[Resource, ...], stack: str) -> list[Diagnostic]:
+def judged(program: Stack, stack: str) -> list[Diagnostic]:
     """What the pack finds at the end of an update."""
     choice = configuration.load(POLICIES / "config", stack, RULES)
     judge = Judge(RULES, choice, preview=False, today=date.today())
-    return [*(found for each in program for found in judge.resource(each)), *judge.stack(Stack(program))]
+    return [*(found for each in program.resources for found in judge.resource(each)), *judge.stack(program)]
 
 
-def test_no_rule_is_broken(program: tuple[Resource, ...], stack: str) -> None:
+def test_no_rule_is_broken(program: Stack, stack: str) -> None:
     assert [found.message for found in judged(program, stack)] == []
 
 

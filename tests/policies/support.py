@@ -1,4 +1,9 @@
-"""Samples and requests: YAML manifests go through the engine's wire form before a rule sees them."""
+"""Samples and requests: YAML manifests go through the engine's wire form before a rule sees them.
+
+What a program says to the engine and not to Kubernetes stands in a manifest under the key `pulumi`: `type` (the token
+of what is no Kubernetes object), `name` (logical), `protect`, `timeouts` (seconds by operation), `after` and `parent`
+(names, as in `name`). It never goes over the wire.
+"""
 
 import json
 from datetime import date
@@ -7,7 +12,7 @@ from typing import Any
 
 import yaml
 from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest, AnalyzerResource
+from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest, AnalyzerResource, AnalyzerResourceOptions
 
 from policies.configuration import Configuration
 from policies.decode import SIGNATURE, UNKNOWN, Secret, Unknown
@@ -15,7 +20,7 @@ from policies.judge import Diagnostic, Judge
 from policies.pack import RULES
 from policies.rule import Rule
 from policies.view import Resource, Stack
-from policies.wire_view import resources
+from policies.wire_view import order, resources
 
 POLICIES = Path(__file__).parents[2] / "policies"
 SAMPLES = Path(__file__).parent / "samples"
@@ -63,14 +68,17 @@ def on_the_wire(value: Any) -> Any:
 
 def struct(manifest: Manifest) -> Struct:
     found = Struct()
-    found.update(on_the_wire(manifest))
+    found.update(on_the_wire({key: value for key, value in manifest.items() if key != "pulumi"}))
     return found
 
 
 def _identity(manifest: Manifest, index: int = 0) -> dict[str, Any]:
-    kind = manifest.get("kind")
-    token = f"kubernetes:{manifest.get('apiVersion')}:{kind}"
-    return {"urn": f"urn:pulumi:dev::ml-platform::{token}::r{index}", "type": token, "name": f"r{index}"}
+    said = manifest.get("pulumi", {})
+    token = said.get("type", f"kubernetes:{manifest.get('apiVersion')}:{manifest.get('kind')}")
+    name = said.get("name", f"r{index}")
+    timeouts = AnalyzerResourceOptions.CustomTimeouts(**said.get("timeouts", {}))
+    options = AnalyzerResourceOptions(protect=said.get("protect", False), customTimeouts=timeouts)
+    return {"urn": f"urn:pulumi:dev::ml-platform::{token}::{name}", "type": token, "name": name, "options": options}
 
 
 def request(manifest: Manifest) -> AnalyzeRequest:
@@ -84,10 +92,20 @@ def stack_resource(manifest: Manifest, index: int) -> AnalyzerResource:
 WANTED = frozenset(kind for rule in RULES for kind in rule.kinds)
 
 
+def stack_request(found: list[Manifest]) -> list[AnalyzerResource]:
+    """The resources of a stack, with what each of them waits for."""
+    wire = [stack_resource(manifest, index) for index, manifest in enumerate(found)]
+    urns = {one.name: one.urn for one in wire}
+    for one, manifest in zip(wire, found, strict=True):
+        said = manifest.get("pulumi", {})
+        one.dependencies.extend(urns[name] for name in said.get("after", ()))
+        one.parent = urns.get(said.get("parent", ""), "")
+    return wire
+
+
 def decoded(found: list[Manifest]) -> list[Resource]:
     """The objects as the server gives them to every rule: those that any rule of the pack wants."""
-    wire = (stack_resource(manifest, index) for index, manifest in enumerate(found))
-    return [resource for one in wire for resource in resources(one, WANTED)]
+    return [resource for one in stack_request(found) for resource in resources(one, WANTED)]
 
 
 def judge(
@@ -101,7 +119,7 @@ def judge(
     court = Judge((rule,), configuration or Configuration(), preview, today)
     views = decoded(found)
     if rule.scope == "stack":
-        return court.stack(Stack(tuple(views)))
+        return court.stack(Stack(tuple(views), order(stack_request(found))))
     return [diagnostic for view in views for diagnostic in court.resource(view)]
 
 

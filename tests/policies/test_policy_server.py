@@ -19,7 +19,7 @@ from policies.pack import RULES
 from policies.rule import Finding, Results, Rule, RuleSettings
 from policies.server import Analyzer, start
 from policies.view import Resource, Stack
-from tests.policies.support import TODAY, Manifest, request, rule_named, stack_resource
+from tests.policies.support import TODAY, Manifest, request, rule_named, stack_request
 
 EXAMPLES = (rule_named("quota-covers-demand"), rule_named("gpu-runs-image-cuda"))
 """One rule of each scope: what the others find is no matter of the server."""
@@ -66,7 +66,7 @@ def analyze(stub: AnalyzerStub, manifest: Manifest) -> list[wire.AnalyzeDiagnost
 
 
 def analyze_stack(stub: AnalyzerStub, *manifests: Manifest) -> list[wire.AnalyzeDiagnostic]:
-    found = [stack_resource(manifest, index) for index, manifest in enumerate(manifests)]
+    found = stack_request(list(manifests))
     return list(stub.AnalyzeStack(wire.AnalyzeStackRequest(resources=found)).diagnostics)
 
 
@@ -271,6 +271,20 @@ def test_an_exception_for_a_stack_rule_holds_for_the_object_of_the_finding(tmp_p
     with channel(tmp_path) as stub:
         (found,) = analyze_stack(configured(stub), quota, notebook())
     assert (found.policyName, found.enforcementLevel) == ("quota-covers-demand", wire.ADVISORY)
+
+
+def after_itself(stack: Stack, _: RuleSettings) -> Results:
+    """Finds each Secret that the engine makes after another one."""
+    for later in stack.resources:
+        if any(stack.comes_after(later, earlier) for earlier in stack.resources):
+            yield Finding(later, "", "it comes later", "nothing", "remove it")
+
+
+def test_a_stack_rule_knows_what_comes_after_what(tmp_path: Path) -> None:
+    first, second = ({**SECRET, "pulumi": said} for said in ({"name": "first"}, {"name": "second", "after": ["first"]}))
+    with channel(tmp_path, (rule(after_itself, "stack"),)) as stub:
+        (found,) = analyze_stack(stub, first, second)
+    assert found.urn.endswith("::second")
 
 
 def test_a_crd_of_419_kb_is_passed_over_in_milliseconds(tmp_path: Path) -> None:
