@@ -1,7 +1,7 @@
 """The rules of the pack, and nothing else."""
 
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
-from policies.rules.operations import await_honest, custom_resource_awaited
+from policies.rules.operations import await_honest, custom_resource_awaited, no_blind_release
 from policies.rules.quota import (
     autoscaler_bounds,
     hpa_target,
@@ -29,4 +29,5 @@ RULES = (
     gpu_spec.RULE,
     await_honest.RULE,
     custom_resource_awaited.RULE,
+    no_blind_release.RULE,
 )
