@@ -13,6 +13,7 @@ from policies.rules.quota import (
     scratch_bounded,
     storage_sum,
 )
+from policies.rules.state import no_orphan_pvc
 
 RULES = (
     quota_present.RULE,
@@ -30,4 +31,5 @@ RULES = (
     await_honest.RULE,
     custom_resource_awaited.RULE,
     no_blind_release.RULE,
+    no_orphan_pvc.RULE,
 )
