@@ -1,6 +1,6 @@
 """The rules of the pack, and nothing else."""
 
-from policies.rules.availability import pdb_sane, probes
+from policies.rules.availability import pdb_sane, probes, spread
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
 from policies.rules.operations import await_honest, custom_resource_awaited, no_blind_release
 from policies.rules.quota import (
@@ -35,4 +35,5 @@ RULES = (
     no_orphan_pvc.RULE,
     probes.RULE,
     pdb_sane.RULE,
+    spread.RULE,
 )
