@@ -102,7 +102,7 @@ def stacks(draw: st.DrawFn, rule: Any) -> list[Manifest]:
     """A sample of the rule with mutations, and objects of random kinds and fields."""
     sample = draw(st.sampled_from(sorted((SAMPLES / rule.name).rglob("*.yaml"))))
     found = [
-        one | {key: mutated(draw, child) for key, child in one.items() if key not in ("apiVersion", "kind")}
+        one | {key: mutated(draw, child) for key, child in one.items() if key not in ("apiVersion", "kind", "pulumi")}
         for one in manifests(sample)
     ]
     drawn = draw(st.lists(st.tuples(st.sampled_from(KINDS), VALUES), max_size=2))

@@ -31,9 +31,10 @@ _RAY: Final = frozenset({("ray.io", "RayCluster"), ("ray.io", "RayService")})
 
 
 class Settings(RuleSettings):
-    """From how many pods a workload needs a budget."""
+    """Which workloads need a budget."""
 
     required_from: int = Field(default=2, ge=1)
+    """From how many pods on."""
 
 
 @dataclass

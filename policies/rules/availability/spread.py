@@ -24,9 +24,10 @@ _RULES: Final = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDur
 
 
 class Settings(RuleSettings):
-    """Labels of nodes over which to spread."""
+    """What counts as another place."""
 
     topology_keys: tuple[str, ...] = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    """Labels of nodes over which pods may be spread."""
 
 
 def find(stack: Stack, settings: Settings) -> Results:

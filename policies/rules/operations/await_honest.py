@@ -24,9 +24,10 @@ _HONEST: Final = ("condition=", "jsonpath={.status.")
 
 
 class Settings(RuleSettings):
-    """How long an update may wait for one object."""
+    """How patient an update may be."""
 
     longest_minutes: int = Field(default=60, ge=1)
+    """For how many minutes an update may wait for one object."""
 
 
 def find(resource: Resource, settings: Settings) -> Results:

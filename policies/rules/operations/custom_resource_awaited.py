@@ -20,9 +20,10 @@ _KINDS: Final = ("RayCluster", "RayService")
 
 
 class Settings(RuleSettings):
-    """Conditions that say nothing of an update."""
+    """What tells nothing of an update."""
 
     said_once: tuple[str, ...] = ("RayClusterProvisioned", "HeadPodReady")
+    """Conditions that an operator says of what it began with, and does not take back when the object changes."""
 
 
 def find(stack: Stack, settings: Settings) -> Results:

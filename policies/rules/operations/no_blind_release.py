@@ -24,9 +24,10 @@ _CHARTS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
 
 
 class Settings(RuleSettings):
-    """Charts that may be hidden, by the name that the release gives them."""
+    """What may be hidden."""
 
     charts: tuple[str, ...] = ()
+    """Charts that may be installed by a release, by the name that it gives them."""
 
 
 def find(resource: Resource, settings: Settings) -> Results:

@@ -80,7 +80,7 @@ def _retention(resource: Resource) -> Iterator[Finding]:
                 policy.path,
                 "what becomes of its claims is not said",
                 " or ".join(_CHOICES),
-                "say Retain for data, Delete for what can be made anew (ml-platform:stores.STORE.embedded.volume.retention)",
+                "say Retain for data, Delete for what can be made again (ml-platform:stores: volume.retention)",
             )
         elif policy.text() not in _CHOICES:
             raise Malformed(policy.path, f"expected {' or '.join(_CHOICES)}")
