@@ -2,7 +2,7 @@
 
 from policies.rules.availability import pdb_sane, probes, spread
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
-from policies.rules.operations import await_honest, custom_resource_awaited, no_blind_release
+from policies.rules.operations import await_honest, crd_first, custom_resource_awaited, no_blind_release
 from policies.rules.quota import (
     autoscaler_bounds,
     hpa_target,
@@ -36,4 +36,5 @@ RULES = (
     probes.RULE,
     pdb_sane.RULE,
     spread.RULE,
+    crd_first.RULE,
 )
