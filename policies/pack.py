@@ -14,7 +14,7 @@ from policies.rules.quota import (
     scratch_bounded,
     storage_sum,
 )
-from policies.rules.state import no_orphan_pvc
+from policies.rules.state import no_orphan_pvc, stateful_protect
 
 RULES = (
     quota_present.RULE,
@@ -38,4 +38,5 @@ RULES = (
     spread.RULE,
     crd_first.RULE,
     apply_mode.RULE,
+    stateful_protect.RULE,
 )
