@@ -2,7 +2,14 @@
 
 from policies.rules.availability import pdb_sane, probes, spread
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
-from policies.rules.operations import apply_mode, await_honest, crd_first, custom_resource_awaited, no_blind_release
+from policies.rules.operations import (
+    apply_mode,
+    await_honest,
+    crd_first,
+    custom_resource_awaited,
+    job_hygiene,
+    no_blind_release,
+)
 from policies.rules.quota import (
     autoscaler_bounds,
     hpa_target,
@@ -39,4 +46,5 @@ RULES = (
     crd_first.RULE,
     apply_mode.RULE,
     stateful_protect.RULE,
+    job_hygiene.RULE,
 )
