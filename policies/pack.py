@@ -21,7 +21,7 @@ from policies.rules.quota import (
     scratch_bounded,
     storage_sum,
 )
-from policies.rules.state import no_orphan_pvc, stateful_protect
+from policies.rules.state import backup_present, no_orphan_pvc, stateful_protect
 
 RULES = (
     quota_present.RULE,
@@ -47,4 +47,5 @@ RULES = (
     apply_mode.RULE,
     stateful_protect.RULE,
     job_hygiene.RULE,
+    backup_present.RULE,
 )
