@@ -21,7 +21,7 @@ from policies.rules.quota import (
     scratch_bounded,
     storage_sum,
 )
-from policies.rules.state import backup_present, no_orphan_pvc, stateful_protect
+from policies.rules.state import backup_present, feast_registry_shared, no_orphan_pvc, stateful_protect
 
 RULES = (
     quota_present.RULE,
@@ -48,4 +48,5 @@ RULES = (
     stateful_protect.RULE,
     job_hygiene.RULE,
     backup_present.RULE,
+    feast_registry_shared.RULE,
 )
