@@ -21,7 +21,13 @@ from policies.rules.quota import (
     scratch_bounded,
     storage_sum,
 )
-from policies.rules.state import backup_present, feast_registry_shared, no_orphan_pvc, stateful_protect
+from policies.rules.state import (
+    backup_present,
+    config_rolls_pods,
+    feast_registry_shared,
+    no_orphan_pvc,
+    stateful_protect,
+)
 
 RULES = (
     quota_present.RULE,
@@ -49,4 +55,5 @@ RULES = (
     job_hygiene.RULE,
     backup_present.RULE,
     feast_registry_shared.RULE,
+    config_rolls_pods.RULE,
 )
