@@ -7,7 +7,7 @@ Allowed values: both `whenDeleted` and `whenScaled` are stated, as `Retain` or `
 template in its namespace, or has the name that a StatefulSet gives to one of its claims. Claims that operators make are
 none of the stack's, and are not judged.
 
-Why: the platform that this one replaces had 18 orphaned claims of 100 GB, which nobody dared to delete for months,
+Why: the platform that this one replaces had 18 orphaned claims of 100 GB, which had to be found and deleted by hand,
 because nothing said whose they were (`docs/requirements.md` Q4).
 """
 
