@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _ENDINGS: Final = (".yaml", ".yml", ".json")
-_WANTED: Final = frozenset(kind for rule in RULES for kind in rule.kinds)
+JUDGING: Final = tuple(rule for rule in RULES if not rule.asks_program)
+"""The rules that can judge plain manifests."""
+_WANTED: Final = frozenset(kind for rule in JUDGING for kind in rule.kinds)
 
 
 class ManifestError(Exception):
@@ -77,7 +79,7 @@ def read(paths: Iterable[Path]) -> list[AnalyzeRequest]:
 
 def judge(requests: Iterable[AnalyzeRequest], choice: Configuration) -> list[Diagnostic]:
     """What the pack finds in all of them together; there is no update to come, so nothing is left for later."""
-    judges = Judge(RULES, choice, preview=False, today=datetime.now(UTC).date())
+    judges = Judge(JUDGING, choice, preview=False, today=datetime.now(UTC).date())
     found: list[Diagnostic] = []
     resources: list[Resource] = []
     for request in requests:
@@ -114,7 +116,9 @@ def main() -> int:
     for line in show(found):
         sys.stdout.write(f"{line}\n")
     refused = sum(each.level == "mandatory" for each in found)
-    told = f"{len(requests)} objects, {len(RULES)} rules: {refused} mandatory findings, {len(found) - refused} remarks"
+    told = (
+        f"{len(requests)} objects, {len(JUDGING)} rules: {refused} mandatory findings, {len(found) - refused} remarks"
+    )
     sys.stdout.write(f"{told}\n")
     return 1 if refused else 0
 

@@ -61,6 +61,8 @@ class Rule:
     find: Callable[[Any, Any], Results]
     doc: str | None
     """The docstring of the rule's file."""
+    asks_program: bool = False
+    """Whether it reads what a program says to the engine, options and order: plain manifests say nothing of that."""
 
     def wants(self, group: str, kind: str) -> bool:
         """Whether the rule judges objects of a kind."""

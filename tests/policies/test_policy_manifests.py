@@ -1,14 +1,17 @@
 """The pack on plain manifests: the same verdicts as through the engine, and a sentence for what cannot be read."""
 
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from policies import manifests
-from policies.configuration import Configuration, ConfigurationError
+from policies.configuration import Configuration, ConfigurationError, RuleException
 from policies.decode import decode
 from policies.manifests import ManifestError
+from policies.pack import RULES
+from policies.rule import Rule
 from tests.policies.support import SAMPLES, expected
 
 OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"
@@ -101,3 +104,16 @@ def test_a_kind_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("apiVersion: v1\nkind: 7\n")
     found = manifests.judge(manifests.read([tmp_path]), Configuration())
     assert {each.message.split(":")[0] for each in found} == {"undecided"}
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.asks_program], ids=lambda rule: rule.name)
+def test_what_only_a_program_can_say_is_not_asked_of_manifests(rule: Rule, tmp_path: Path) -> None:
+    sample = next(
+        path for path in sorted((SAMPLES / rule.name / "refused").glob("*.yaml")) if "pulumi: {" not in path.read_text()
+    )
+    (tmp_path / "one.yaml").write_text(sample.read_text())
+    exception = RuleException(
+        rule=rule.name, resource="Any/thing", reason="of the program", owner="platform", expires=date(2027, 3, 31)
+    )
+    found = manifests.judge(manifests.read([tmp_path]), Configuration(exceptions=(exception,)))
+    assert rule.name not in {each.rule.name for each in found}

@@ -123,4 +123,12 @@ def _plural(kind: str) -> str:
     return f"{singular[:-1]}ies" if singular.endswith("y") else f"{singular}s"
 
 
-RULE = Rule(name="crd-first", scope="stack", kinds=frozenset({ANY}), settings=Settings, find=find, doc=__doc__)
+RULE = Rule(
+    name="crd-first",
+    scope="stack",
+    kinds=frozenset({ANY}),
+    settings=Settings,
+    find=find,
+    doc=__doc__,
+    asks_program=True,
+)

@@ -63,4 +63,5 @@ RULE = Rule(
     settings=Settings,
     find=find,
     doc=__doc__,
+    asks_program=True,
 )
