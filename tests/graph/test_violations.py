@@ -1,13 +1,12 @@
 """Faults in the real program, one by one: the intended rule catches each, and no other has anything to say."""
 
+from dataclasses import replace
+
 import pytest
-from pulumi.runtime.proto.analyzer_pb2 import AnalyzerResource
 
 from policies.pack import RULES
-from policies.wire_view import resources
-from tests.graph.test_clean_program import WANTED, judged
+from tests.graph.test_clean_program import judged, seen
 from tests.graph.test_program import settings_of
-from tests.policies.support import struct
 from tests.support.recorder import Recording, record
 from tests.violations import VIOLATIONS
 from tests.violations.violation import Violation
@@ -20,18 +19,21 @@ def recordings() -> dict[str, Recording]:
     return {stack: record(settings_of(stack), stack=stack) for stack in ("dev", "prod")}
 
 
+def with_fault(recording: Recording, violation: Violation) -> Recording:
+    """The same run of the program with the fault in one of its objects, or with one more."""
+    known = recording.kubernetes
+    manifests = violation.done_to([each.inputs for each in known])
+    faulty = {each.urn: replace(each, inputs=manifest) for each, manifest in zip(known, manifests, strict=False)}
+    for added in manifests[len(known) :]:
+        token = f"kubernetes:{added['apiVersion']}:{added['kind']}"
+        urn = f"urn:pulumi:stack::project::{token}::added"
+        faulty[urn] = replace(known[0], urn=urn, type=token, name="added", parent="", dependencies=[], inputs=added)
+    return Recording({**recording.resources, **faulty})
+
+
 @pytest.mark.parametrize(("stack", "violation"), CASES)
 def test_a_fault_is_caught_by_its_rule(stack: str, violation: Violation, recordings: dict[str, Recording]) -> None:
-    known = recordings[stack].kubernetes
-    manifests = violation.done_to([each.inputs for each in known])
-    requests = []
-    for index, manifest in enumerate(manifests):
-        of = known[index] if index < len(known) else None
-        urn = of.urn if of else f"urn:pulumi:{stack}::ml-platform::kubernetes:{manifest['kind']}::added"
-        dependencies = of.dependencies if of else []
-        requests.append(AnalyzerResource(urn=urn, properties=struct(manifest), dependencies=dependencies))
-    program = tuple(resource for request in requests for resource in resources(request, WANTED))
-    found = judged(program, stack)
+    found = judged(seen(with_fault(recordings[stack], violation)), stack)
     assert {each.rule.name for each in found} == {violation.rule, *violation.also}, [each.message for each in found]
     assert "mandatory" in {each.level for each in found}
 

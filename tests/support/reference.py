@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.kube.access import Access, AccessTable, Neighbour, Workload
-from policies.rule import Rule
+from policies.rule import ANY, Rule
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def _labels(labels: Mapping[str, str]) -> str:
 def rule(known: Rule, allowed: Iterable[Sample], refused: Iterable[Sample]) -> str:
     """A Markdown page of a policy: what its file says, its settings, and samples with what is said of them."""
     sentence, *rest = (known.doc or "").strip().split("\n\n")
-    kinds = ", ".join(f"`{kind}`" for kind in sorted({kind for _, kind in known.kinds}))
+    named = [f"`{kind}`" for kind in sorted({kind for _, kind in known.kinds - {ANY}})]
+    kinds = ", ".join([*named, *(["of every other object its metadata"] if ANY in known.kinds else [])])
     judged = "each of these objects" if known.scope == "resource" else "these objects of a stack together"
     parts = [f"# {known.name}\n\n{_line(sentence)}\n"]
     for paragraph in rest:
