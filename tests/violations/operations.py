@@ -14,6 +14,7 @@ VIOLATIONS = (
         "a cluster whose pods nobody asks for",
         "Job/ray-ready",
         put("elsewhere", "metadata", "namespace"),
+        also=("quota-present",),
     ),
     Violation(
         "no-blind-release",
