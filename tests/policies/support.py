@@ -1,5 +1,6 @@
 """Samples and requests: YAML manifests go through the engine's wire form before a rule sees them."""
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,13 @@ def manifests(path: Path) -> list[Manifest]:
 def expected(path: Path) -> list[str]:
     lines = path.read_text().splitlines()
     return [line.removeprefix("# expect: ") for line in lines if line.startswith("# expect: ")]
+
+
+def configured(path: Path, rule: Rule) -> Configuration:
+    """The settings that a sample asks for in a line `# settings: {...}`; else the rule's defaults."""
+    lines = (line.partition("# settings: ") for line in path.read_text().splitlines())
+    asked = [json.loads(text) for before, mark, text in lines if mark and not before]
+    return Configuration(settings={rule.name: rule.settings.model_validate(each) for each in asked})
 
 
 def on_the_wire(value: Any) -> Any:

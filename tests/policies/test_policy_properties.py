@@ -6,13 +6,13 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from policies import quantity
 from policies.decode import UNKNOWN, Secret
 from policies.pack import RULES
-from tests.policies.support import Manifest, judge
+from tests.policies.support import SAMPLES, Manifest, judge, manifests
 
 SUFFIXES = {
     "": "1", "n": "1e-9", "u": "1e-6", "m": "1e-3", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12",
@@ -88,21 +88,43 @@ def resource(kind: tuple[str, str], body: Any) -> Manifest:
     return {**fields, "apiVersion": version, "kind": kind[1]}
 
 
+def mutated(draw: st.DrawFn, value: Any) -> Any:
+    """A copy of a sample in which some fields have another value."""
+    if isinstance(value, dict):
+        found = {key: mutated(draw, child) for key, child in value.items()}
+    elif isinstance(value, list):
+        found = [mutated(draw, child) for child in value]
+    else:
+        found = value
+    return draw(VALUES) if draw(st.integers(0, 24)) == 24 else found
+
+
+@st.composite
+def stacks(draw: st.DrawFn, rule: Any) -> list[Manifest]:
+    """A sample of the rule with mutations, and objects of random kinds and fields."""
+    sample = draw(st.sampled_from(sorted((SAMPLES / rule.name).rglob("*.yaml"))))
+    found = [
+        one | {key: mutated(draw, child) for key, child in one.items() if key not in ("apiVersion", "kind")}
+        for one in manifests(sample)
+    ]
+    drawn = draw(st.lists(st.tuples(st.sampled_from(KINDS), VALUES), max_size=2))
+    return [*found, *(resource(kind, body) for kind, body in drawn)]
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 @settings(max_examples=500, deadline=None, database=None)
-@given(st.lists(st.tuples(st.sampled_from(KINDS), VALUES), min_size=1, max_size=4))
-def test_no_resource_makes_a_rule_fail_or_take_long(rule: Any, drawn: list[tuple[tuple[str, str], Any]]) -> None:
-    quota = resource(("", "ResourceQuota"), {"spec": {"hard": {"pods": 1, "limits.cpu": 1, "cpu": 1}}})
-    found = [quota, *(resource(kind, body) for kind, body in drawn)]
+@given(st.data())
+def test_no_resource_makes_a_rule_fail_or_take_long(rule: Any, data: st.DataObject) -> None:
+    found = data.draw(stacks(rule))
     began = time.perf_counter()
     first = judge(rule, found)
     assert time.perf_counter() - began < 2
     assert [each.message for each in judge(rule, found)] == [each.message for each in first]
 
 
-def test_the_generator_reaches_the_rules() -> None:
-    """The twin of the case above: with these words, violations can be built."""
-    spec = {"containers": [{"image": "rayproject/ray:2-gpu", "resources": {"limits": {"nvidia.com/gpu": 1}}}]}
-    pod = resource(("", "Pod"), {"spec": spec})
-    quota = resource(("", "ResourceQuota"), {"spec": {"hard": {"pods": 0}}})
-    assert all(judge(rule, [quota, pod]) for rule in RULES)
+def test_a_mutation_changes_a_sample_and_most_of_it_stays() -> None:
+    """The twin of the case above: what it judges still looks like what the rule reads."""
+    (pod,) = manifests(SAMPLES / "gpu-runs-image-cuda" / "allowed" / "pod_k80_cuda_11_4.yaml")
+    whole = st.composite(lambda draw: mutated(draw, pod))()
+    find(whole, lambda found: found == pod)
+    find(whole, lambda found: isinstance(found, dict) and found != pod and found.get("metadata") == pod["metadata"])

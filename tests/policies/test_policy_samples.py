@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from policies import pods
+from policies.judge import Diagnostic
 from policies.pack import RULES
 from policies.rule import Rule
-from tests.policies.support import POLICIES, SAMPLES, expected, judge, manifests, rule_named
+from tests.policies.support import POLICIES, SAMPLES, configured, expected, judge, manifests, rule_named
 
 LEAST = {"allowed": 2, "refused": 2, "undecided": 1, "malformed": 1}
+READS_NO_PODS: frozenset[str] = frozenset()
+"""Rules for which a custom resource's pod template means nothing."""
 
 
 def samples(verdict: str) -> list[Path]:
@@ -62,17 +66,23 @@ def test_a_rule_says_what_it_restricts_what_it_allows_and_why(rule: Rule) -> Non
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_rule_has_a_sample_with_a_custom_resource(rule: Rule) -> None:
     texts = [path.read_text() for path in (SAMPLES / rule.name).rglob("*.yaml")]
-    assert any("apiVersion: ray.io/v1" in text for text in texts)
+    assert any("apiVersion: ray.io/v1" in text for text in texts) is (rule.name not in READS_NO_PODS)
+    assert bool(rule.kinds & pods.KINDS) is (rule.name not in READS_NO_PODS)
+
+
+def found_in(path: Path, *, preview: bool = False) -> list[Diagnostic]:
+    rule = rule_named(path.parts[-3])
+    return judge(rule, manifests(path), configured(path, rule), preview=preview)
 
 
 @pytest.mark.parametrize("path", samples("allowed"), ids=name)
 def test_an_allowed_sample_has_no_violation(path: Path) -> None:
-    assert judge(rule_named(path.parts[-3]), manifests(path)) == []
+    assert found_in(path) == []
 
 
 @pytest.mark.parametrize("path", samples("refused"), ids=name)
 def test_a_refused_sample_is_refused_with_its_message(path: Path) -> None:
-    found = judge(rule_named(path.parts[-3]), manifests(path))
+    found = found_in(path)
     text = "\n".join(each.message for each in found)
     assert {each.level for each in found} == {"mandatory"}
     assert expected(path)
@@ -82,9 +92,8 @@ def test_a_refused_sample_is_refused_with_its_message(path: Path) -> None:
 
 @pytest.mark.parametrize("path", samples("undecided"), ids=name)
 def test_an_undecided_sample_warns_in_a_preview_and_is_an_error_in_a_strict_update(path: Path) -> None:
-    rule = rule_named(path.parts[-3])
     for preview, level in ((True, "advisory"), (False, "mandatory")):
-        found = judge(rule, manifests(path), preview=preview)
+        found = found_in(path, preview=preview)
         text = "\n".join(each.message for each in found)
         assert {each.level for each in found if each.message.startswith("undecided")} == {level}
         assert [line for line in expected(path) if line not in text] == [], text
@@ -92,6 +101,6 @@ def test_an_undecided_sample_warns_in_a_preview_and_is_an_error_in_a_strict_upda
 
 @pytest.mark.parametrize("path", samples("malformed"), ids=name)
 def test_a_malformed_sample_is_a_violation(path: Path) -> None:
-    found = judge(rule_named(path.parts[-3]), manifests(path), preview=True)
+    found = found_in(path, preview=True)
     assert {each.level for each in found} == {"mandatory"}
     assert [line for line in expected(path) if line not in found[0].message] == [], found[0].message
