@@ -15,12 +15,13 @@ from pulumi.runtime.proto import analyzer_pb2 as wire
 from pulumi.runtime.proto.analyzer_pb2_grpc import AnalyzerStub
 
 from policies.decode import UNKNOWN, Secret
-from policies.pack import RULES
 from policies.rule import Finding, Results, Rule, RuleSettings
 from policies.server import Analyzer, start
 from policies.view import Resource, Stack
-from tests.policies.support import TODAY, Manifest, request, stack_resource
+from tests.policies.support import TODAY, Manifest, request, rule_named, stack_resource
 
+SERVED = (rule_named("quota-covers-demand"), rule_named("gpu-runs-image-cuda"))
+"""One rule of each scope: what a test asks of the server does not depend on how many there are."""
 K80 = {"nvidia.com/gpu.product": "Tesla-K80"}
 EXCEPTION = {
     "rule": "gpu-runs-image-cuda",
@@ -32,7 +33,7 @@ EXCEPTION = {
 
 
 @contextmanager
-def channel(folder: Path, rules: tuple[Rule, ...] = RULES, today: date = TODAY) -> Iterator[AnalyzerStub]:
+def channel(folder: Path, rules: tuple[Rule, ...] = SERVED, today: date = TODAY) -> Iterator[AnalyzerStub]:
     server, port = start(Analyzer(folder, rules, lambda: today))
     options = [("grpc.max_send_message_length", -1)]
     try:
