@@ -1,9 +1,11 @@
 """The rules of the pack, and nothing else."""
 
+from policies.rules.access import plain_secret
 from policies.rules.gpu import gpu_runs_image_cuda
 from policies.rules.quota import quota_covers_demand
 
 RULES = (
     quota_covers_demand.RULE,
     gpu_runs_image_cuda.RULE,
+    plain_secret.RULE,
 )
