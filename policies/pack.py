@@ -1,6 +1,6 @@
 """The rules of the pack, and nothing else."""
 
-from policies.rules.access import plain_secret
+from policies.rules.access import credential_source, default_credential, plain_secret
 from policies.rules.gpu import gpu_runs_image_cuda
 from policies.rules.quota import quota_covers_demand
 
@@ -8,4 +8,6 @@ RULES = (
     quota_covers_demand.RULE,
     gpu_runs_image_cuda.RULE,
     plain_secret.RULE,
+    default_credential.RULE,
+    credential_source.RULE,
 )
