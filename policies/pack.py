@@ -2,11 +2,14 @@
 
 from policies.rules.access import credential_source, default_credential, plain_secret
 from policies.rules.gpu import gpu_runs_image_cuda
+from policies.rules.images import image_role, ray_version_features
 from policies.rules.quota import quota_covers_demand
 
 RULES = (
     quota_covers_demand.RULE,
     gpu_runs_image_cuda.RULE,
+    image_role.RULE,
+    ray_version_features.RULE,
     plain_secret.RULE,
     default_credential.RULE,
     credential_source.RULE,

@@ -30,7 +30,8 @@ _DELIVERED: Final = frozenset(
         "123456", "12345678", "admin", "admin123", "airflow", "changeit", "changeme", "default", "elastic", "feast",
         "grafana", "guest", "keycloak", "kong", "letmein", "minio", "minio123", "minioadmin", "mlflow", "mysql",
         "neo4j", "pass", "password", "password1", "password123", "password1234", "postgres", "postgresql",
-        "prom-operator", "qwerty", "rabbitmq", "ray", "redis", "root", "secret", "superset", "test", "toor", "user", "welcome",
+        "prom-operator", "qwerty", "rabbitmq", "ray", "redis", "root", "secret", "superset", "test", "toor", "user",
+        "welcome",
         "akiaiosfodnn7example", "wjalrxutnfemi/k7mdeng/bpxrficyexamplekey",
     }
 )  # fmt: skip
