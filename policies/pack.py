@@ -3,6 +3,7 @@
 from policies.rules.access import credential_source, default_credential, plain_secret
 from policies.rules.gpu import gpu_runs_image_cuda
 from policies.rules.images import image_role, ray_version_features
+from policies.rules.pods import pod_security
 from policies.rules.quota import quota_covers_demand
 
 RULES = (
@@ -13,4 +14,5 @@ RULES = (
     plain_secret.RULE,
     default_credential.RULE,
     credential_source.RULE,
+    pod_security.RULE,
 )
