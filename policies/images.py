@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DOCKER_HUB: Final = "docker.io"
 _REFERENCE: Final = re.compile(
-    r"(?P<name>(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+    r"(?P<name>(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:(?:/|\.|__?|-+)[a-z0-9]+)*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}))?"
 )
 _OPTION: Final = re.compile(r"--?[\w.-]*image(?:=(?P<value>.*))?", re.IGNORECASE)
@@ -64,6 +64,11 @@ def parse(reference: str) -> Image | None:
     if registry == _DOCKER_HUB and "/" not in path:
         path = f"library/{path}"
     return Image(registry, path, match["tag"] or "", match["digest"] or "")
+
+
+def shown(node: Node) -> str:
+    """An image for a message; what is no reference may be anything, a URL with a password too, and is not quoted."""
+    return f"image {node.shown()}" if parse(node.text()) else "what is no image"
 
 
 def named(resource: Resource) -> Iterator[Node]:

@@ -2,7 +2,7 @@
 
 from policies.rules.access import credential_source, default_credential, plain_secret
 from policies.rules.gpu import gpu_runs_image_cuda
-from policies.rules.images import image_role, ray_version_features
+from policies.rules.images import image_pinned, image_registry, image_role, ray_version_features
 from policies.rules.pods import pod_security
 from policies.rules.quota import quota_covers_demand
 
@@ -11,6 +11,8 @@ RULES = (
     gpu_runs_image_cuda.RULE,
     image_role.RULE,
     ray_version_features.RULE,
+    image_pinned.RULE,
+    image_registry.RULE,
     plain_secret.RULE,
     default_credential.RULE,
     credential_source.RULE,

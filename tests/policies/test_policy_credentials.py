@@ -87,7 +87,9 @@ def test_a_large_text_is_read_in_a_bounded_time(piece: str) -> None:
 
 
 MARKER = "Zq7marker9Xw"
-NAMES = st.sampled_from(["PASSWORD", "GREETING", "API_TOKEN", "config.yaml", "views.py", "url", "data", "auth"])
+NAMES = st.sampled_from(
+    ["PASSWORD", "JOB_IMAGE", "GREETING", "API_TOKEN", "config.yaml", "views.py", "url", "data", "auth"]
+)
 VALUES = st.sampled_from(
     [
         MARKER, f"x://me:{MARKER}@host/a", f"password={MARKER}", f"{MARKER}password=x", f"--token {MARKER}",

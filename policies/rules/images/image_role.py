@@ -72,7 +72,7 @@ def _operator(resource: Resource, name: str, role: Role, candidates: list[Node])
         yield Finding(
             resource,
             image.path,
-            f"{name} runs image {image.shown()}, which is not its own",
+            f"{name} runs {images.shown(image)}, which is not its own",
             f"an image of {' or '.join(role.images)}",
             "correct the image (ml-platform:images.kuberayOperator)",
         )
@@ -117,7 +117,7 @@ def _ray_pod(resource: Resource, template: Node, version: str, settings: Setting
             yield Finding(
                 resource,
                 image.path,
-                f"a Ray pod runs image {image.shown()}, which is none of Ray",
+                f"a Ray pod runs {images.shown(image)}, which is none of Ray",
                 f"an image of {', '.join(settings.ray)}",
                 "correct the image (ml-platform:images), or name a build of your own in the rule's setting `ray`",
             )
@@ -128,7 +128,7 @@ def _ray_pod(resource: Resource, template: Node, version: str, settings: Setting
             yield Finding(
                 resource,
                 image.path,
-                f"image {image.shown()} {found}",
+                f"{images.shown(image)} {found}",
                 f"one release in rayVersion, in the tag, and where the tag has none, in the annotation {ANNOTATION}",
                 "bring ml-platform:ray.version and ml-platform:images together",
             )
