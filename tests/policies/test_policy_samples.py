@@ -11,7 +11,7 @@ from policies.rule import Rule
 from tests.policies.support import POLICIES, SAMPLES, configured, expected, judge, manifests, rule_named
 
 LEAST = {"allowed": 2, "refused": 2, "undecided": 1, "malformed": 1}
-READS_NO_PODS: frozenset[str] = frozenset({"credential-source", "default-credential"})
+READS_NO_PODS: frozenset[str] = frozenset({"credential-source", "default-credential", "rbac-min"})
 """Rules for which a custom resource's pod template means nothing."""
 
 
