@@ -1,6 +1,6 @@
 """The rules of the pack, and nothing else."""
 
-from policies.rules.access import credential_source, default_credential, plain_secret, rbac_min
+from policies.rules.access import credential_source, default_credential, exposure, plain_secret, rbac_min
 from policies.rules.gpu import gpu_runs_image_cuda
 from policies.rules.images import image_pinned, image_registry, image_role, ray_version_features
 from policies.rules.pods import pod_security
@@ -17,5 +17,6 @@ RULES = (
     default_credential.RULE,
     credential_source.RULE,
     rbac_min.RULE,
+    exposure.RULE,
     pod_security.RULE,
 )
