@@ -31,6 +31,7 @@ class Registration:
     dependencies: list[str]
     property_dependencies: dict[str, list[str]]
     protect: bool
+    timeouts: dict[str, float]
     aliases: list[str]
     inputs: dict[str, Any]
     outputs_registered: bool = False
@@ -56,6 +57,12 @@ class Recording:
     def kubernetes(self) -> list[Registration]:
         """Every Kubernetes object."""
         return [resource for resource in self.resources.values() if resource.is_kubernetes]
+
+
+def _seconds(timeouts: Any) -> dict[str, float]:
+    """The bounds of the program in seconds, by operation; `Component.child_options` writes them as `600s`."""
+    said = {field.name: value for field, value in timeouts.ListFields()}
+    return {operation: float(bound.removesuffix("s")) for operation, bound in said.items()}
 
 
 class _Mocks(mocks.Mocks):
@@ -95,6 +102,7 @@ class _Monitor(mocks.MockMonitor):
                     key: list(depends.urns) for key, depends in request.propertyDependencies.items()
                 },
                 protect=request.protect,
+                timeouts=_seconds(request.customTimeouts),
                 aliases=list(request.aliasURNs),
                 inputs=dict(rpc.deserialize_properties(request.object)),
             )
