@@ -12,7 +12,7 @@ from components.settings import Settings
 from policies.pack import RULES
 from policies.rule import Rule
 from tests.graph.test_program import settings_of
-from tests.policies.support import SAMPLES, judge, manifests
+from tests.policies.support import SAMPLES, configured, judge, manifests
 from tests.support import golden, reference
 from tests.support.recorder import Registration, record
 
@@ -109,7 +109,7 @@ def samples(rule: Rule, verdict: str) -> list[reference.Sample]:
     found = []
     for path in sorted((SAMPLES / rule.name / verdict).glob("*.yaml")):
         lines = [line for line in path.read_text().splitlines() if not line.startswith("# expect: ")]
-        messages = tuple(each.message for each in judge(rule, manifests(path)))
+        messages = tuple(each.message for each in judge(rule, manifests(path), configured(path, rule)))
         found.append(reference.Sample(path.stem.replace("_", " "), "\n".join(lines), messages))
     return found
 
@@ -129,7 +129,7 @@ def test_every_rule_has_a_page_and_every_page_a_rule() -> None:
 @pytest.mark.parametrize("model", [Settings, PlatformOutputs, *(rule.settings for rule in RULES)])
 def test_every_key_says_what_it_means(model: type[BaseModel]) -> None:
     schema = model.model_json_schema(by_alias=True)
-    for name, definition in {"": schema, **schema["$defs"]}.items():
+    for name, definition in {"": schema, **schema.get("$defs", {})}.items():
         assert definition.get("description"), name
         for key, field in definition.get("properties", {}).items():
             assert field.get("description"), f"{name}.{key}"

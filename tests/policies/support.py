@@ -44,9 +44,9 @@ def expected(path: Path) -> list[str]:
 
 def configured(path: Path, rule: Rule) -> Configuration:
     """The settings that a sample asks for in a line `# settings: {...}`; else the rule's defaults."""
-    lines = (line.partition("# settings: ") for line in path.read_text().splitlines())
-    asked = [json.loads(text) for before, mark, text in lines if mark and not before]
-    return Configuration(settings={rule.name: rule.settings.model_validate(each) for each in asked})
+    lines = [line for line in path.read_text().splitlines() if line.startswith("# settings: ")]
+    asked = json.loads(lines[0].removeprefix("# settings: ")) if lines else {}
+    return Configuration(settings={rule.name: rule.settings.model_validate(asked)})
 
 
 def on_the_wire(value: Any) -> Any:

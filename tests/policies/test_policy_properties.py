@@ -90,13 +90,11 @@ def resource(kind: tuple[str, str], body: Any) -> Manifest:
 
 def mutated(draw: st.DrawFn, value: Any) -> Any:
     """A copy of a sample in which some fields have another value."""
+    if draw(st.integers(0, 24)) == 24:
+        return draw(VALUES)
     if isinstance(value, dict):
-        found = {key: mutated(draw, child) for key, child in value.items()}
-    elif isinstance(value, list):
-        found = [mutated(draw, child) for child in value]
-    else:
-        found = value
-    return draw(VALUES) if draw(st.integers(0, 24)) == 24 else found
+        return {key: mutated(draw, child) for key, child in value.items()}
+    return [mutated(draw, child) for child in value] if isinstance(value, list) else value
 
 
 @st.composite
