@@ -18,7 +18,7 @@ VIOLATIONS = (
         "an image whose CUDA a K80 cannot run",
         CLUSTER,
         put(
-            "rayproject/ray:2.60.0-cu121",
+            "ml-platform/ray-gpu:2.60.0-cuda12.1",
             *("spec", "workerGroupSpecs", 1, "template", "spec", "containers", 0, "image"),
         ),
     ),
