@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value as WireValue
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_KEY: Final = itemgetter(0)
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a signature, not a secret
 _RESOURCE_REFERENCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 _OUTPUT_VALUE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
@@ -69,8 +71,11 @@ Plain = Leaf | Unknown | Secret | dict[str, "Plain"] | list["Plain"]
 
 
 def decode(struct: Struct) -> dict[str, Plain]:
-    """The whole Struct as plain values; numbers without a fraction become ints again."""
-    return {key: _value(wire) for key, wire in struct.fields.items()}
+    """The whole Struct as plain values; numbers without a fraction become ints again.
+
+    Keys are in order, since the wire has none: the same resource has the same findings in the same order.
+    """
+    return {key: _value(wire) for key, wire in sorted(struct.fields.items(), key=_KEY)}
 
 
 def peek(struct: Struct, key: str) -> str | None:
