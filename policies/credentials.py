@@ -139,6 +139,7 @@ def in_text(text: str, *, file: str = "") -> Iterator[Literal]:
     yield from by_form(text)
     only_quoted = file.lower().endswith(_PROSE)
     for pattern in (_ASSIGNMENT, _OPTION):
+        line, counted = 1, 0
         for match in pattern.finditer(text):
             name, value = match["name"], match["value"]
             bare = value.strip("\"'")
@@ -148,5 +149,6 @@ def in_text(text: str, *, file: str = "") -> Iterator[Literal]:
             if name.lower() == "key" or not names_a_credential(name) or is_count(name, value):
                 continue
             if is_literal(bare) and not _IN_SHELL.fullmatch(bare):
-                line = text.count("\n", 0, match.start()) + 1
+                line += text.count("\n", counted, match.start())
+                counted = match.start()
                 yield Literal(f"in line {line}", bare)

@@ -78,12 +78,28 @@ def test_in_a_program_only_quoted_text_is_a_value(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", "://", "://a:", "password", "password ", "a=", "-", "eyJ", "eyJa.", "$(", '"', " "]
+    "piece",
+    [
+        "a",
+        "://",
+        "://a:",
+        "password",
+        "password ",
+        "a=",
+        "-",
+        "eyJ",
+        "eyJa.",
+        "$(",
+        '"',
+        " ",
+        "token=a ",
+        "password=x\n",
+    ],
 )
 def test_a_large_text_is_read_in_a_bounded_time(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     list(in_text(piece * (1_000_000 // len(piece))))
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 5
 
 
 MARKER = "Zq7marker9Xw"
