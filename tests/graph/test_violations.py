@@ -31,7 +31,8 @@ def test_a_fault_is_caught_by_its_rule(stack: str, violation: Violation, recordi
         dependencies = of.dependencies if of else []
         requests.append(AnalyzerResource(urn=urn, properties=struct(manifest), dependencies=dependencies))
     program = tuple(resource for request in requests for resource in resources(request, WANTED))
-    found = judged(program, stack)
+    # What is undecided is said by each rule that cannot read it: one that decides has to speak.
+    found = [each for each in judged(program, stack) if not each.message.startswith("undecided")]
     assert {each.rule.name for each in found} == {violation.rule, *violation.also}, [each.message for each in found]
     assert "mandatory" in {each.level for each in found}
 
