@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from policies import ray
 from policies.pods import templates
+from policies.view import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.pods import PodTemplate
-    from policies.view import Node, Resource
+    from policies.view import Resource
 
 _DOCKER_HUB: Final = "docker.io"
 _REFERENCE: Final = re.compile(
@@ -107,8 +108,8 @@ def _told(container: Node) -> Iterator[Node]:
         if option and not match:
             yield argument
         elif match and match["value"]:
-            yield type(argument)(match["value"], argument.path)
-        option = bool(match) and match is not None and match["value"] is None
+            yield Node(match["value"], argument.path, argument.secret)
+        option = match is not None and match["value"] is None
     for variable in container.get("env").items():
         if variable.get("name").text().upper().endswith("_IMAGE"):
             yield from _there(variable.get("value"))
