@@ -1,7 +1,9 @@
 """The rules of the pack, and nothing else."""
 
+from policies.rules.access import credential_source, default_credential, exposure, plain_secret, rbac_min, sa_token
 from policies.rules.availability import pdb_sane, probes, spread
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
+from policies.rules.images import big_image, image_pinned, image_registry, image_role, ray_version_features
 from policies.rules.operations import (
     apply_mode,
     await_honest,
@@ -10,6 +12,7 @@ from policies.rules.operations import (
     job_hygiene,
     no_blind_release,
 )
+from policies.rules.pods import pod_security
 from policies.rules.quota import (
     autoscaler_bounds,
     hpa_target,
@@ -42,6 +45,18 @@ RULES = (
     gpu_runs_image_cuda.RULE,
     gpu_quota.RULE,
     gpu_spec.RULE,
+    image_role.RULE,
+    ray_version_features.RULE,
+    image_pinned.RULE,
+    image_registry.RULE,
+    big_image.RULE,
+    plain_secret.RULE,
+    default_credential.RULE,
+    credential_source.RULE,
+    rbac_min.RULE,
+    exposure.RULE,
+    sa_token.RULE,
+    pod_security.RULE,
     no_orphan_pvc.RULE,
     stateful_protect.RULE,
     backup_present.RULE,

@@ -48,17 +48,13 @@ class Node:
         """The value under the keys; an absent one is a node that holds None."""
         node = self
         for key in keys:
-            child = node.mapping().get(key)
-            node = child if child is not None else Node(None, node.child_path(key), node.secret)
+            raw, secret = node._fields()
+            node = Node(raw.get(key), node.child_path(key), secret)
         return node
 
     def mapping(self) -> dict[str, Node]:
         """The children of an object by key; nothing where it is absent."""
-        raw, secret = self._known()
-        if raw is None:
-            return {}
-        if not isinstance(raw, dict):
-            raise Malformed(self.path, "expected an object")
+        raw, secret = self._fields()
         return {key: Node(value, self.child_path(key), secret) for key, value in raw.items()}
 
     def items(self) -> list[Node]:
@@ -117,6 +113,14 @@ class Node:
         """The value for a message; a secret is never shown."""
         raw, secret = self._known()
         return "[secret]" if secret else str(raw)
+
+    def _fields(self) -> tuple[dict[str, Plain], bool]:
+        raw, secret = self._known()
+        if raw is None:
+            return {}, secret
+        if not isinstance(raw, dict):
+            raise Malformed(self.path, "expected an object")
+        return raw, secret
 
     def _known(self) -> tuple[Plain, bool]:
         raw, secret = self.raw, self.secret

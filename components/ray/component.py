@@ -82,7 +82,11 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             else None
         )
         pre_pulls = manifests.pre_pulls(spec, images, namespace, worker.account) if spec.pre_pull_images else {}
-        pulled = [self.child(daemon.removeprefix("ray-"), manifest) for daemon, manifest in pre_pulls.items()]
+        pulled = [
+            # The update waits for these as for the cluster, and it is they that pull.
+            self.child(daemon.removeprefix("ray-"), manifest, create_timeout=spec.ready_timeout_seconds)
+            for daemon, manifest in pre_pulls.items()
+        ]
         redis = redis if spec.gcs_fault_tolerance else None
         secrets = [
             *([token.ref(manifests.AUTH_KEY)] if token else []),

@@ -309,3 +309,10 @@ def containers(node: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(node, list):
         for item in node:
             yield from containers(item)
+
+
+def test_what_pulls_an_image_has_as_long_as_the_cluster_that_needs_it() -> None:
+    settings = settings_of("prod")
+    pulls = record(settings, stack="prod").of_type("DaemonSet")
+    assert len(pulls) == 2
+    assert {each.timeouts["create"] for each in pulls} == {settings.ray.ready_timeout_seconds}

@@ -33,7 +33,9 @@ def with_fault(recording: Recording, violation: Violation) -> Recording:
 
 @pytest.mark.parametrize(("stack", "violation"), CASES)
 def test_a_fault_is_caught_by_its_rule(stack: str, violation: Violation, recordings: dict[str, Recording]) -> None:
-    found = judged(seen(with_fault(recordings[stack], violation)), stack)
+    # What is undecided is said by each rule that cannot read it: one that decides has to speak.
+    judgement = judged(seen(with_fault(recordings[stack], violation)), stack)
+    found = [each for each in judgement if not each.message.startswith("undecided")]
     assert {each.rule.name for each in found} == {violation.rule, *violation.also}, [each.message for each in found]
     assert "mandatory" in {each.level for each in found}
 

@@ -114,9 +114,9 @@ def stacks(draw: st.DrawFn, rule: Any) -> list[Manifest]:
 @given(st.data())
 def test_no_resource_makes_a_rule_fail_or_take_long(rule: Any, data: st.DataObject) -> None:
     found = data.draw(stacks(rule))
-    began = time.perf_counter()
+    began = time.process_time()
     first = judge(rule, found)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert [each.message for each in judge(rule, found)] == [each.message for each in first]
 
 

@@ -11,7 +11,18 @@ from policies.rule import Rule
 from tests.policies.support import POLICIES, SAMPLES, configured, expected, judge, manifests, rule_named
 
 LEAST = {"allowed": 2, "refused": 2, "undecided": 1, "malformed": 1}
-READS_NO_PODS = frozenset({"apply-mode", "await-honest", "crd-first", "no-blind-release", "quota-fits-cluster"})
+READS_NO_PODS = frozenset(
+    {
+        "apply-mode",
+        "await-honest",
+        "crd-first",
+        "credential-source",
+        "default-credential",
+        "no-blind-release",
+        "quota-fits-cluster",
+        "rbac-min",
+    }
+)
 """Rules for which a custom resource's pod template means nothing."""
 
 

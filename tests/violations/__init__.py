@@ -1,5 +1,13 @@
 """Faults that are put into the real program one by one, by family of the rule that has to catch them."""
 
-from tests.violations import availability, operations, quota, state
+from tests.violations import access, availability, images, operations, pods, quota, state
 
-VIOLATIONS = (*quota.VIOLATIONS, *state.VIOLATIONS, *availability.VIOLATIONS, *operations.VIOLATIONS)
+VIOLATIONS = (
+    *quota.VIOLATIONS,
+    *images.VIOLATIONS,
+    *access.VIOLATIONS,
+    *pods.VIOLATIONS,
+    *state.VIOLATIONS,
+    *availability.VIOLATIONS,
+    *operations.VIOLATIONS,
+)

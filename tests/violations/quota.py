@@ -108,7 +108,7 @@ VIOLATIONS = (
         "gpu-runs-image-cuda",
         "an image whose CUDA a K80 cannot run",
         CLUSTER,
-        put("rayproject/ray:2.60.0-cu121", *GPU_GROUP, "template", "spec", "containers", 0, "image"),
+        put("ml-platform/ray-gpu:2.60.0-cuda12.1", *GPU_GROUP, "template", "spec", "containers", 0, "image"),
     ),
     Violation(
         "scratch-bounded",

@@ -1,0 +1,1 @@
+"""Access: credentials, permissions, and what can be reached from outside."""

@@ -1,0 +1,1 @@
+"""Images: which ones run where, and that they stay what they are."""
