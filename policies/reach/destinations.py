@@ -52,6 +52,7 @@ class Service:
     name: str
     pods: Selector | None
     ports: tuple[ServicePort, ...]
+    headless: bool = False
 
     @property
     def host(self) -> str:
@@ -167,7 +168,8 @@ def read_service(namespace: str, name: str, spec: Field) -> Service:
     selector = spec.labels("selector")
     external = spec.optional("type", "ClusterIP") == "ExternalName"
     ports = tuple(_read_service_port(item) for item in spec.items("ports"))
-    return Service(namespace, name, equalities(selector) if selector and not external else None, ports)
+    headless = spec.mapping().get("clusterIP") == "None"  # else an address, which the cluster chooses
+    return Service(namespace, name, equalities(selector) if selector and not external else None, ports, headless)
 
 
 def _read_service_port(field: Field) -> ServicePort:
