@@ -10,7 +10,7 @@ How a rule that could not read something is reported:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +37,8 @@ class Diagnostic:
     message: str
     urn: str
     level: Literal["mandatory", "advisory"]
+    exception: RuleException | None = None
+    """The one that excuses it."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,10 @@ class Judge:
         if level is None:
             return
         if isinstance(result, Finding):
-            exception = self._exception(rule, result.resource)
+            exception = self._exception(rule, result)
             if exception:
                 until = f"Excepted until {exception.expires} by {exception.owner}: {exception.reason}"
-                yield Diagnostic(rule, f"{result.message} {until}", result.resource.urn, "advisory")
+                yield Diagnostic(rule, f"{result.message} {until}", result.resource.urn, "advisory", exception)
             else:
                 yield Diagnostic(rule, result.message, result.resource.urn, level)
             return
@@ -115,9 +117,10 @@ class Judge:
         level = self.configuration.level(rule)
         return None if level == "disabled" else level
 
-    def _exception(self, rule: Rule, resource: Resource) -> RuleException | None:
+    def _exception(self, rule: Rule, finding: Finding) -> RuleException | None:
         for each in self.configuration.exceptions:
-            if (each.rule, each.resource) == (rule.name, resource.identity) and self.today <= each.expires:
+            same = (each.rule, each.resource) == (rule.name, finding.resource.identity)
+            if same and each.path in ("", finding.path) and self.today <= each.expires:
                 return each
         return None
 
@@ -126,7 +129,8 @@ class Judge:
         by_name = {rule.name: rule for rule in self.rules}
         for exception in self.configuration.exceptions:
             rule = by_name[exception.rule]
-            what = f"the exception for {exception.resource} (owner {exception.owner})"
+            place = f"{exception.resource} {exception.path}".strip()
+            what = f"the exception for {place} (owner {exception.owner})"
             if exception.expires < self.today:
                 message = f"{what} expired on {exception.expires}. Fix: repair the violation, or decide anew"
                 yield Diagnostic(rule, message, "", "mandatory")
@@ -134,7 +138,9 @@ class Judge:
             excepted = [each for each in stack.resources if each.identity == exception.resource]
             again = [each for resource in excepted for each in self._resource(resource, [rule])]
             urns = {resource.urn for resource in excepted}
-            if not any(each.rule is rule and each.urn in urns for each in [*again, *found]):
+            here = [each for each in [*again, *found] if each.rule is rule and each.urn in urns]
+            # What is undecided, or found elsewhere in the object, may still need it.
+            if not any(each.exception in (exception, None) for each in here):
                 yield Diagnostic(rule, f"{what} excuses nothing. Fix: remove it", "", "mandatory")
 
 
@@ -164,4 +170,4 @@ def _redacted(diagnostic: Diagnostic, hidden: list[str]) -> Diagnostic:
     message = diagnostic.message
     for text in hidden:
         message = message.replace(text, "[secret]")
-    return Diagnostic(diagnostic.rule, message, diagnostic.urn, diagnostic.level)
+    return replace(diagnostic, message=message)

@@ -85,7 +85,9 @@ class Objects:
         namespaces = {}
         for place, each, made in sorted(read, key=lambda part: part[1].age):
             if each.identity in seen:
-                problems.setdefault(place, []).append(Problem(each.owner, "", "is there twice", unknown=False))
+                problems.setdefault(place, []).append(
+                    Problem(each.owner, "metadata.name", "is there twice", unknown=False)
+                )
             elif each.kind == "Namespace":
                 namespaces[each.name] = made
             else:
@@ -124,7 +126,6 @@ class _Object:
     name: str
     namespace: str
     created: str
-    dry_run: bool
     metadata: Field
     spec: Field
 
@@ -145,7 +146,10 @@ class _Object:
         if self.kind == "Namespace":
             return self.metadata.labels("labels")
         if self.kind == "AuthorizationPolicy":
-            return read_authorization_policy(self.namespace, self.name, self.spec, dry_run=self.dry_run)
+            said = self.metadata.child("annotations").get("istio.io/dry-run")
+            # strconv.ParseBool, as in isDryRun of pilot/pkg/security/authz/builder
+            dry_run = said is not None and said.text() in ("1", "t", "T", "true", "TRUE", "True")
+            return read_authorization_policy(self.namespace, self.name, self.spec, dry_run=dry_run)
         return _READERS[self.kind](self.namespace, self.name, self.spec)
 
 
@@ -185,6 +189,4 @@ def _read_object(whole: Field, kind: str) -> _Object:
     named = Field(whole.raw, owner, "", whole.problems)
     metadata = named.child("metadata")
     created = metadata.mapping().get("creationTimestamp")  # null in what Go clients print
-    # strconv.ParseBool, as in isDryRun of pilot/pkg/security/authz/builder
-    dry_run = metadata.labels("annotations").get("istio.io/dry-run", "") in ("1", "t", "T", "true", "TRUE", "True")
-    return _Object(kind, name, namespace, str(created or ""), dry_run, metadata, named.child("spec"))
+    return _Object(kind, name, namespace, str(created or ""), metadata, named.child("spec"))

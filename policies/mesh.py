@@ -1,0 +1,217 @@
+"""The stack as `policies.reach` judges it: its policies read from nodes, and its pod templates as pods.
+
+The bridge is here and nowhere else. A policy that cannot be read is left out, and told by `Mesh.unreadable`; of what it
+might change, `Mesh.doubtful` says that nothing can be found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from policies import injection, pods
+from policies.decode import Plain, Secret
+from policies.reach import Objects, Pod
+from policies.reach.mtls import PeerAuthentication
+from policies.reach.objects import KINDS as POLICIES
+from policies.reach.selectors import Selector
+from policies.rule import RuleSettings
+from policies.view import Malformed, Resource, Stack, Undecided, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from policies.pods import PodTemplate
+    from policies.reach.fields import Problem
+
+KINDS: Final = POLICIES | pods.KINDS
+WORKLOAD: Final = "workload"
+"""For `unreadable` and `doubtful`: whatever holds a pod template."""
+_NOT_SHOWN: Final = "another shape than Kubernetes or Istio gives the field"
+
+
+class MeshSettings(RuleSettings):
+    """What the cluster brings and other stacks own; the same for every rule about the mesh."""
+
+    root_namespace: str = "istio-system"
+    """The mesh's, which is the cluster's."""
+    cluster_mode: Literal["UNKNOWN", "STRICT"] = "UNKNOWN"
+    """Mode of the PeerAuthentication that the cluster has for the whole mesh; UNKNOWN: do not rely on it."""
+    trust_domain: str = "cluster.local"
+    injected_namespaces: tuple[str, ...] = ()
+    """Namespaces with mesh injection whose Namespace object belongs to another stack."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The pods of one template, and whom the evaluator takes for one of them."""
+
+    resource: Resource
+    template: PodTemplate
+    pod: Pod
+
+    def path(self, place: str) -> str:
+        """A place in the object, with the template's role where the object has several."""
+        return f"{self.template.role} {place}".strip()
+
+    def __str__(self) -> str:
+        return f"{self.resource.identity} {self.template.role}".strip()
+
+
+class Gap(NamedTuple):
+    """What could not be read, of which kind, and in which namespace; None where not even that is known."""
+
+    kind: str
+    namespace: str | None
+    why: Unreadable
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """All that the rules about the mesh and the network judge."""
+
+    objects: Objects
+    workloads: tuple[Workload, ...]
+    injection: Mapping[str, str]
+    """Of each namespace that is known, as `policies.injection.of_namespace` says."""
+    gaps: tuple[Gap, ...]
+    sources: Mapping[str, Resource] = field(default_factory=dict)
+    """What an object of `objects` was read from, by its kind and name there: `Namespace ml`, `Service ml/mlflow`."""
+
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """Every pod."""
+        return tuple(each.pod for each in self.workloads)
+
+    @property
+    def namespaces(self) -> list[str]:
+        """Those that have pods in the mesh, or would give them sidecars."""
+        enabled = {name for name, said in self.injection.items() if said == "enabled"}
+        return sorted(enabled | {pod.namespace for pod in self.pods if pod.meshed})
+
+    def home(self, namespace: str) -> Resource | None:
+        """The object to name for a namespace: itself, or the first workload in it where it is another stack's."""
+        first = (each.resource for each in self.workloads if each.pod.namespace == namespace)
+        return self.sources.get(f"Namespace {namespace}") or next(first, None)
+
+    def unreadable(self, *kinds: str) -> Iterator[Unreadable]:
+        """Why objects of these kinds could not be read, for a rule to tell."""
+        return (gap.why for gap in self.gaps if gap.kind in kinds)
+
+    def doubtful(self, namespace: str, *kinds: str) -> bool:
+        """Whether an object of these kinds that could not be read may say something else about the namespace."""
+        return any(gap.kind in kinds and gap.namespace in (None, namespace) for gap in self.gaps)
+
+
+def survey(stack: Stack, settings: MeshSettings) -> Mesh:
+    """The mesh of a stack; made once for all rules with the same settings."""
+    key = (settings.root_namespace, settings.cluster_mode, settings.trust_domain, settings.injected_namespaces)
+    return stack.shared(("mesh", key), lambda: _survey(stack, settings))
+
+
+def _survey(stack: Stack, settings: MeshSettings) -> Mesh:
+    gaps: list[Gap] = []
+    objects, sources = _objects(stack, settings, gaps)
+    told = dict.fromkeys(settings.injected_namespaces, "enabled")
+    for resource in stack.of("", "Namespace"):
+        if sources.get(f"Namespace {resource.name}") is resource:
+            told[resource.name] = injection.of_namespace(resource) or told.get(resource.name, "")
+    workloads: list[Workload] = []
+    for resource in stack.resources:
+        if (resource.group, resource.kind) not in pods.KINDS:
+            continue
+        try:
+            for template in pods.templates(resource):
+                try:
+                    workloads.append(_workload(resource, template, told))
+                except Unreadable as unreadable:
+                    gaps.append(Gap(WORKLOAD, _namespace(resource), unreadable.at(resource)))
+        except Unreadable as unreadable:
+            gaps.append(Gap(WORKLOAD, _namespace(resource), unreadable.at(resource)))
+    return Mesh(objects, tuple(workloads), told, tuple(gaps), sources)
+
+
+def _objects(stack: Stack, settings: MeshSettings, gaps: list[Gap]) -> tuple[Objects, dict[str, Resource]]:
+    found = [each for each in stack.resources if (each.group, each.kind) in POLICIES]
+    hidden: set[int] = set()
+    manifests = [_manifest(resource, hidden, place) for place, resource in enumerate(found)]
+    objects, problems = Objects.readable(
+        manifests, root_namespace=settings.root_namespace, trust_domain=settings.trust_domain
+    )
+    for place, of_one in problems.items():
+        unknown = [problem for problem in of_one if problem.unknown]
+        # What else is wrong may only follow from what is not known.
+        gaps += (_gap(found[place], problem, place in hidden) for problem in unknown or of_one)
+    if settings.cluster_mode == "STRICT" and not any(
+        each.namespace == settings.root_namespace and each.pods.empty for each in objects.peer_authentications
+    ):
+        cluster = PeerAuthentication(settings.root_namespace, "(the cluster's)", Selector(), "STRICT", {})
+        objects = replace(objects, peer_authentications=(cluster, *objects.peer_authentications))
+    readable = (resource for place, resource in enumerate(found) if place not in problems)
+    return objects, {_owner(resource): resource for resource in readable}
+
+
+def _owner(resource: Resource) -> str:
+    """The name that the evaluator gives an object."""
+    namespace = "" if resource.kind == "Namespace" else f"{resource.namespace}/"
+    return f"{resource.kind} {namespace}{resource.name}"
+
+
+def _gap(resource: Resource, problem: Problem, hidden: bool) -> Gap:
+    why = (
+        Undecided(problem.path) if problem.unknown else Malformed(problem.path, _NOT_SHOWN if hidden else problem.what)
+    )
+    namespace = resource.name if resource.kind == "Namespace" else _namespace(resource)
+    return Gap(resource.kind, namespace, why.at(resource))
+
+
+def _namespace(resource: Resource) -> str | None:
+    try:
+        return resource.namespace
+    except Unreadable:
+        return None
+
+
+def _manifest(resource: Resource, hidden: set[int], place: int) -> dict[str, Plain]:
+    """The plain values of an object, without its secrets' wrappers; what is unknown stays so."""
+
+    def plain(value: Plain) -> Plain:
+        if isinstance(value, Secret):
+            hidden.add(place)
+            return plain(value.reveal())
+        if isinstance(value, dict):
+            return {key: plain(child) for key, child in value.items()}
+        return [plain(child) for child in value] if isinstance(value, list) else value
+
+    body = plain(resource.body.raw)
+    whole = body if isinstance(body, dict) else {}
+    metadata = whole.get("metadata", {})
+    named = {**metadata, "name": resource.name} if isinstance(metadata, dict) else metadata
+    return {**whole, "metadata": named}
+
+
+def _workload(resource: Resource, template: PodTemplate, told: Mapping[str, str]) -> Workload:
+    namespace = resource.namespace
+    meshed = injection.is_injected(template, told.get(namespace, ""))
+    name = f"{resource.name} {template.role}".strip()
+    labels = pods.labels(resource, template)
+    return Workload(
+        resource, template, Pod(name, namespace, labels, _account(resource, template), meshed, _ports(template))
+    )
+
+
+def _account(resource: Resource, template: PodTemplate) -> str:
+    own = template.spec.get("serviceAccountName").text()
+    # With an autoscaler KubeRay makes an account for the head: GetHeadGroupServiceAccountName in utils/util.go.
+    ray = resource.kind == "RayCluster" and any(each.get("name").raw == "autoscaler" for each in template.added)
+    return own or (resource.name if ray else "default")
+
+
+def _ports(template: PodTemplate) -> dict[str, int]:
+    found = {}
+    for container in (*template.containers(), *template.init_containers()):
+        for port in container.get("ports").items():
+            name = port.get("name").text()
+            if name:
+                found[name] = port.get("containerPort").integer(0)
+    return found
