@@ -1,7 +1,10 @@
 """The rules of the pack, and nothing else."""
 
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
-from policies.rules.mesh import effective_strict
+from policies.rules.mesh import (
+    effective_strict,
+    mesh_strict,
+)
 from policies.rules.quota import (
     autoscaler_bounds,
     hpa_target,
@@ -28,4 +31,5 @@ RULES = (
     gpu_quota.RULE,
     gpu_spec.RULE,
     effective_strict.RULE,
+    mesh_strict.RULE,
 )

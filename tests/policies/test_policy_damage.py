@@ -42,7 +42,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def damaged(sample: list[Manifest], path: tuple[Any, ...], value: Any) -> list[Manifest]:
-    found = deepcopy(sample)
+    found: list[Any] = deepcopy(sample)
     *way, last = path
     inner: Any = found
     for key in way:
