@@ -89,10 +89,12 @@ class Mesh:
         enabled = {name for name, said in self.injection.items() if said == "enabled"}
         return sorted(enabled | {pod.namespace for pod in self.pods if pod.meshed})
 
-    def home(self, namespace: str) -> Resource | None:
-        """The object to name for a namespace: itself, or the first workload in it where it is another stack's."""
-        first = (each.resource for each in self.workloads if each.pod.namespace == namespace)
-        return self.sources.get(f"Namespace {namespace}") or next(first, None)
+    def home(self, namespace: str) -> tuple[Resource, str] | None:
+        """Where to tell of a namespace: itself, or the first workload in it where it is another stack's."""
+        if found := self.sources.get(f"Namespace {namespace}"):
+            return found, ""
+        inside = (each.resource for each in self.workloads if each.pod.namespace == namespace)
+        return next(((resource, f"namespace {namespace}") for resource in inside), None)
 
     def unreadable(self, *kinds: str) -> Iterator[Unreadable]:
         """Why objects of these kinds could not be read, for a rule to tell."""

@@ -2,6 +2,7 @@
 
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
 from policies.rules.mesh import (
+    authz_default_deny,
     effective_strict,
     mesh_strict,
 )
@@ -32,4 +33,5 @@ RULES = (
     gpu_spec.RULE,
     effective_strict.RULE,
     mesh_strict.RULE,
+    authz_default_deny.RULE,
 )

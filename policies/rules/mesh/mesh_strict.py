@@ -62,12 +62,11 @@ def _inherits(mesh: Mesh, policy: str) -> bool:
 def _without_policy(mesh: Mesh) -> Iterator[Finding]:
     covered = {namespace for namespace, _ in _general(mesh)}
     for namespace in mesh.namespaces:
-        resource = mesh.home(namespace)
-        if namespace in covered or resource is None or mesh.doubtful(namespace, "PeerAuthentication"):
+        home = mesh.home(namespace)
+        if namespace in covered or home is None or mesh.doubtful(namespace, "PeerAuthentication"):
             continue
         yield Finding(
-            resource,
-            "" if resource.kind == "Namespace" else f"namespace {namespace}",
+            *home,
             "no PeerAuthentication is for the whole namespace, so it inherits from a mesh not known to be STRICT",
             _ONE,
             "add one with spec.mtls.mode STRICT (ml-platform:tenancy.meshInjection makes it)",
