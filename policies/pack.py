@@ -3,6 +3,7 @@
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
 from policies.rules.mesh import (
     authz_default_deny,
+    dr_tls,
     effective_strict,
     mesh_strict,
 )
@@ -34,4 +35,5 @@ RULES = (
     effective_strict.RULE,
     mesh_strict.RULE,
     authz_default_deny.RULE,
+    dr_tls.RULE,
 )

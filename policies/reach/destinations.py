@@ -65,6 +65,16 @@ class Service:
 
 
 @dataclass(frozen=True)
+class ServiceEntry:
+    """Hosts that the mesh is told of; `in_mesh` says that sidecars stand before them."""
+
+    namespace: str
+    name: str
+    hosts: tuple[str, ...]
+    in_mesh: bool
+
+
+@dataclass(frozen=True)
 class DestinationRule:
     """A rule; `tls` is the mode that clients use, None where it leaves that to the mesh."""
 
@@ -184,6 +194,13 @@ def _read_service_port(field: Field) -> ServicePort:
         field.optional("appProtocol"),
         field.choice("protocol", ("TCP", "UDP", "SCTP"), "TCP"),
     )
+
+
+def read_service_entry(namespace: str, name: str, spec: Field) -> ServiceEntry:
+    """A ServiceEntry; without a location its hosts are outside (Istio, "Service Entry")."""
+    location = spec.choice("location", ("MESH_EXTERNAL", "MESH_INTERNAL"), "MESH_EXTERNAL")
+    hosts = tuple(item.text() for item in spec.items("hosts"))
+    return ServiceEntry(namespace, name, hosts, location == "MESH_INTERNAL")
 
 
 def read_destination_rule(namespace: str, name: str, spec: Field) -> DestinationRule:

@@ -8,7 +8,15 @@ from functools import cached_property
 from typing import Any, Final
 
 from policies.reach.authorization import AuthorizationPolicy, read_authorization_policy
-from policies.reach.destinations import DestinationRule, Destinations, Service, read_destination_rule, read_service
+from policies.reach.destinations import (
+    DestinationRule,
+    Destinations,
+    Service,
+    ServiceEntry,
+    read_destination_rule,
+    read_service,
+    read_service_entry,
+)
 from policies.reach.fields import Field, Problem
 from policies.reach.mtls import PeerAuthentication, read_peer_authentication
 from policies.reach.network import NetworkPolicies, NetworkPolicy, read_network_policy
@@ -22,6 +30,7 @@ KINDS: Final = frozenset(
         ("security.istio.io", "PeerAuthentication"),
         ("security.istio.io", "AuthorizationPolicy"),
         ("networking.istio.io", "DestinationRule"),
+        ("networking.istio.io", "ServiceEntry"),
     }
 )
 _YOUNGEST: Final = "~"  # sorts after every timestamp: what has none is not in a cluster yet
@@ -39,6 +48,7 @@ class Objects:
     peer_authentications: tuple[PeerAuthentication, ...] = ()
     authorization_policies: tuple[AuthorizationPolicy, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
+    service_entries: tuple[ServiceEntry, ...] = ()
 
     @classmethod
     def of(
@@ -102,6 +112,7 @@ class Objects:
             tuple(kinds["PeerAuthentication"]),
             tuple(kinds["AuthorizationPolicy"]),
             tuple(kinds["DestinationRule"]),
+            tuple(kinds["ServiceEntry"]),
         )
         return objects, problems
 
@@ -158,6 +169,7 @@ _READERS: Final[dict[str, Callable[[str, str, Field], object]]] = {
     "NetworkPolicy": read_network_policy,
     "PeerAuthentication": read_peer_authentication,
     "DestinationRule": read_destination_rule,
+    "ServiceEntry": read_service_entry,
 }
 
 

@@ -204,7 +204,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.integers(0, 90), inner, max_size=4),
     max_leaves=20,
 )
-KINDS = st.sampled_from([NET, PEER, AUTHZ, RULE, SERVICE, "Namespace"])
+KINDS = st.sampled_from([NET, PEER, AUTHZ, RULE, SERVICE, "Namespace", "ServiceEntry"])
 
 
 @settings(max_examples=400, deadline=None, database=None)
