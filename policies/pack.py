@@ -5,6 +5,7 @@ from policies.rules.mesh import (
     authz_default_deny,
     dr_tls,
     effective_strict,
+    injected,
     mesh_strict,
 )
 from policies.rules.quota import (
@@ -36,4 +37,5 @@ RULES = (
     mesh_strict.RULE,
     authz_default_deny.RULE,
     dr_tls.RULE,
+    injected.RULE,
 )
