@@ -7,6 +7,7 @@ from policies.rules.mesh import (
     effective_strict,
     injected,
     mesh_strict,
+    netpol_cover,
 )
 from policies.rules.quota import (
     autoscaler_bounds,
@@ -38,4 +39,5 @@ RULES = (
     authz_default_deny.RULE,
     dr_tls.RULE,
     injected.RULE,
+    netpol_cover.RULE,
 )

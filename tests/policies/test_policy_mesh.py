@@ -160,6 +160,24 @@ def test_what_the_cluster_says_for_the_mesh_counts_if_it_is_known(mode: str, str
     assert [each.message.split(": ")[0].removeprefix("Deployment/ml/a ") for each in found] == strict
 
 
+@pytest.mark.parametrize(("source", "messages"), [("monitoring", 0), ("elsewhere", 1)])
+def test_the_scraper_reaches_what_has_metrics(source: str, messages: int) -> None:
+    cover = rule_named("netpol-cover")
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": source}}}]
+    rules = {"ingress": [{"from": peers, "ports": [{"port": 8000}]}], "egress": [{}]}
+    found = [
+        made("NetworkPolicy", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}, "a", "networking.k8s.io/v1"),
+        made("NetworkPolicy", {"podSelector": {}, **rules}, "b", "networking.k8s.io/v1"),
+        workload({"spec": {"containers": [{"ports": [{"name": "metrics", "containerPort": 8000}]}]}}),
+    ]
+    settings = cover.settings.model_validate({"scraper": {"namespace": "monitoring", "labels": {"app": "p"}}})
+    told = judge(cover, found, Configuration(settings={cover.name: settings}))
+    assert [each.message.split(".")[0] for each in told] == messages * [
+        "Deployment/ml/a: may not be scraped (TCP 8000 from app=p in monitoring)"
+    ]
+    assert judge(cover, found) == []
+
+
 def exception(path: str, **changed: Any) -> RuleException:
     fields = {
         "rule": STRICT.name,
