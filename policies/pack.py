@@ -6,6 +6,7 @@ from policies.rules.mesh import (
     dr_tls,
     effective_strict,
     injected,
+    job_mesh_safe,
     mesh_strict,
     netpol_cover,
 )
@@ -40,4 +41,5 @@ RULES = (
     dr_tls.RULE,
     injected.RULE,
     netpol_cover.RULE,
+    job_mesh_safe.RULE,
 )
