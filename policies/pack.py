@@ -9,6 +9,7 @@ from policies.rules.mesh import (
     job_mesh_safe,
     mesh_strict,
     netpol_cover,
+    ray_mesh,
 )
 from policies.rules.quota import (
     autoscaler_bounds,
@@ -42,4 +43,5 @@ RULES = (
     injected.RULE,
     netpol_cover.RULE,
     job_mesh_safe.RULE,
+    ray_mesh.RULE,
 )
