@@ -9,6 +9,7 @@ from policies.rules.mesh import (
     job_mesh_safe,
     mesh_strict,
     netpol_cover,
+    no_bypass,
     ray_mesh,
 )
 from policies.rules.quota import (
@@ -44,4 +45,5 @@ RULES = (
     netpol_cover.RULE,
     job_mesh_safe.RULE,
     ray_mesh.RULE,
+    no_bypass.RULE,
 )
