@@ -7,22 +7,23 @@ might change, `Mesh.doubtful` says that nothing can be found.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from policies import injection, pods
 from policies.decode import Plain, Secret
 from policies.reach import Objects, Pod
+from policies.reach.fields import Field, Problem
 from policies.reach.mtls import PeerAuthentication
 from policies.reach.objects import KINDS as POLICIES
-from policies.reach.selectors import Selector
+from policies.reach.selectors import Selector, read_selector
 from policies.rule import RuleSettings
 from policies.view import Malformed, Resource, Stack, Undecided, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from policies.pods import PodTemplate
-    from policies.reach.fields import Problem
 
 KINDS: Final = POLICIES | pods.KINDS
 WORKLOAD: Final = "workload"
@@ -40,6 +41,17 @@ class MeshSettings(RuleSettings):
     trust_domain: str = "cluster.local"
     injected_namespaces: tuple[str, ...] = ()
     """Namespaces with mesh injection whose Namespace object belongs to another stack."""
+
+
+class PodsOf(RuleSettings):
+    """Pods of another stack, by namespace and labels."""
+
+    namespace: str
+    labels: dict[str, str]
+
+    def pod(self, **ports: int) -> Pod:
+        """One of them, with the named ports."""
+        return Pod("any", self.namespace, self.labels, ports=ports)
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,15 @@ class Mesh:
         enabled = {name for name, said in self.injection.items() if said == "enabled"}
         return sorted(enabled | {pod.namespace for pod in self.pods if pod.meshed})
 
+    def selectable(self, others: Iterable[PodsOf]) -> tuple[Pod, ...]:
+        """Every pod that a selector may mean: also those of other stacks, and the Job that KubeRay makes for a while.
+
+        Source: buildRedisCleanupJob in KubeRay's raycluster_controller.go, a head with another node type.
+        """
+        heads = (pod for pod in self.pods if pod.labels.get("ray.io/node-type") == "head")
+        cleanup = (replace(pod, labels={**pod.labels, "ray.io/node-type": "redis-cleanup"}) for pod in heads)
+        return (*self.pods, *cleanup, *(each.pod() for each in others))
+
     def home(self, namespace: str) -> tuple[Resource, str] | None:
         """Where to tell of a namespace: itself, or the first workload in it where it is another stack's."""
         if found := self.sources.get(f"Namespace {namespace}"):
@@ -109,6 +130,22 @@ def survey(stack: Stack, settings: MeshSettings) -> Mesh:
     """The mesh of a stack; made once for all rules with the same settings."""
     key = (settings.root_namespace, settings.cluster_mode, settings.trust_domain, settings.injected_namespaces)
     return stack.shared(("mesh", key), lambda: _survey(stack, settings))
+
+
+def selector_in(resource: Resource, key: str, read: Callable[[Field], Selector] = read_selector) -> Selector:
+    """A selector in the spec of an object that the evaluator does not know. Raises `Unreadable` as every read does."""
+    problems: list[Problem] = []
+    hidden: set[int] = set()
+    node = resource.body.get("spec", key)
+    raw = _plain(node.raw, hidden, 0)
+    selector = read(Field({} if raw is None else raw, resource.identity, node.path, problems))
+    for problem in [each for each in problems if each.unknown] or problems:
+        raise (
+            Undecided(problem.path)
+            if problem.unknown
+            else Malformed(problem.path, _NOT_SHOWN if hidden else problem.what)
+        )
+    return selector
 
 
 def _survey(stack: Stack, settings: MeshSettings) -> Mesh:
@@ -175,21 +212,22 @@ def _namespace(resource: Resource) -> str | None:
 
 
 def _manifest(resource: Resource, hidden: set[int], place: int) -> dict[str, Plain]:
-    """The plain values of an object, without its secrets' wrappers; what is unknown stays so."""
-
-    def plain(value: Plain) -> Plain:
-        if isinstance(value, Secret):
-            hidden.add(place)
-            return plain(value.reveal())
-        if isinstance(value, dict):
-            return {key: plain(child) for key, child in value.items()}
-        return [plain(child) for child in value] if isinstance(value, list) else value
-
-    body = plain(resource.body.raw)
+    """An object as the evaluator takes it; notes the place if a secret is in it."""
+    body = _plain(resource.body.raw, hidden, place)
     whole = body if isinstance(body, dict) else {}
     metadata = whole.get("metadata", {})
     named = {**metadata, "name": resource.name} if isinstance(metadata, dict) else metadata
     return {**whole, "metadata": named}
+
+
+def _plain(value: Plain, hidden: set[int], place: int) -> Plain:
+    """A value without its secrets' wrappers; what is unknown stays so."""
+    if isinstance(value, Secret):
+        hidden.add(place)
+        return _plain(value.reveal(), hidden, place)
+    if isinstance(value, dict):
+        return {key: _plain(child, hidden, place) for key, child in value.items()}
+    return [_plain(child, hidden, place) for child in value] if isinstance(value, list) else value
 
 
 def _workload(resource: Resource, template: PodTemplate, told: Mapping[str, str]) -> Workload:

@@ -3,6 +3,7 @@
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
 from policies.rules.mesh import (
     authz_default_deny,
+    authz_refs,
     dr_tls,
     effective_strict,
     injected,
@@ -46,4 +47,5 @@ RULES = (
     job_mesh_safe.RULE,
     ray_mesh.RULE,
     no_bypass.RULE,
+    authz_refs.RULE,
 )

@@ -14,12 +14,12 @@ do not resolve, or the sidecar never gets a certificate, hours after a change th
 
 from collections.abc import Iterator
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, Workload, survey
+from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, PodsOf, Workload, survey
 from policies.reach import Pod
 from policies.reach.flaws_network import find as flaws
 from policies.reach.network import Connection
 from policies.reach.words import Protocol
-from policies.rule import Finding, Results, Rule, RuleSettings
+from policies.rule import Finding, Results, Rule
 from policies.view import Stack, Unreadable
 
 _ALLOWED = {
@@ -28,17 +28,6 @@ _ALLOWED = {
     "network-split-selectors": "one element of from that has both selectors",
 }
 _PROTOCOLS: tuple[Protocol, ...] = ("UDP", "TCP")
-
-
-class PodsOf(RuleSettings):
-    """Pods of another stack, by namespace and labels."""
-
-    namespace: str
-    labels: dict[str, str]
-
-    def pod(self, **ports: int) -> Pod:
-        """One of them, with the named ports."""
-        return Pod("any", self.namespace, self.labels, ports=ports)
 
 
 class Settings(MeshSettings):
