@@ -7,7 +7,6 @@ might change, `Mesh.doubtful` says that nothing can be found.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from policies import injection, pods
@@ -135,16 +134,11 @@ def survey(stack: Stack, settings: MeshSettings) -> Mesh:
 def selector_in(resource: Resource, key: str, read: Callable[[Field], Selector] = read_selector) -> Selector:
     """A selector in the spec of an object that the evaluator does not know. Raises `Unreadable` as every read does."""
     problems: list[Problem] = []
-    hidden: set[int] = set()
     node = resource.body.get("spec", key)
-    raw = _plain(node.raw, hidden, 0)
+    raw = _plain(node.raw)
     selector = read(Field({} if raw is None else raw, resource.identity, node.path, problems))
-    for problem in [each for each in problems if each.unknown] or problems:
-        raise (
-            Undecided(problem.path)
-            if problem.unknown
-            else Malformed(problem.path, _NOT_SHOWN if hidden else problem.what)
-        )
+    for problem in _first(problems):
+        raise _unreadable(problem, hidden=node.secret or _has_secret(node.raw))
     return selector
 
 
@@ -172,15 +166,11 @@ def _survey(stack: Stack, settings: MeshSettings) -> Mesh:
 
 def _objects(stack: Stack, settings: MeshSettings, gaps: list[Gap]) -> tuple[Objects, dict[str, Resource]]:
     found = [each for each in stack.resources if (each.group, each.kind) in POLICIES]
-    hidden: set[int] = set()
-    manifests = [_manifest(resource, hidden, place) for place, resource in enumerate(found)]
     objects, problems = Objects.readable(
-        manifests, root_namespace=settings.root_namespace, trust_domain=settings.trust_domain
+        map(_manifest, found), root_namespace=settings.root_namespace, trust_domain=settings.trust_domain
     )
     for place, of_one in problems.items():
-        unknown = [problem for problem in of_one if problem.unknown]
-        # What else is wrong may only follow from what is not known.
-        gaps += (_gap(found[place], problem, place in hidden) for problem in unknown or of_one)
+        gaps += (_gap(found[place], problem) for problem in _first(of_one))
     if settings.cluster_mode == "STRICT" and not any(
         each.namespace == settings.root_namespace and each.pods.empty for each in objects.peer_authentications
     ):
@@ -190,18 +180,27 @@ def _objects(stack: Stack, settings: MeshSettings, gaps: list[Gap]) -> tuple[Obj
     return objects, {_owner(resource): resource for resource in readable}
 
 
+def _first(problems: list[Problem]) -> list[Problem]:
+    """What is not known, if anything is: what else is wrong may only follow from it."""
+    return [problem for problem in problems if problem.unknown] or problems
+
+
 def _owner(resource: Resource) -> str:
     """The name that the evaluator gives an object."""
     namespace = "" if resource.kind == "Namespace" else f"{resource.namespace}/"
     return f"{resource.kind} {namespace}{resource.name}"
 
 
-def _gap(resource: Resource, problem: Problem, hidden: bool) -> Gap:
-    why = (
-        Undecided(problem.path) if problem.unknown else Malformed(problem.path, _NOT_SHOWN if hidden else problem.what)
-    )
+def _gap(resource: Resource, problem: Problem) -> Gap:
     namespace = resource.name if resource.kind == "Namespace" else _namespace(resource)
+    why = _unreadable(problem, hidden=_has_secret(resource.body.raw))
     return Gap(resource.kind, namespace, why.at(resource))
+
+
+def _unreadable(problem: Problem, *, hidden: bool) -> Unreadable:
+    if problem.unknown:
+        return Undecided(problem.path)
+    return Malformed(problem.path, _NOT_SHOWN if hidden else problem.what)
 
 
 def _namespace(resource: Resource) -> str | None:
@@ -211,23 +210,27 @@ def _namespace(resource: Resource) -> str | None:
         return None
 
 
-def _manifest(resource: Resource, hidden: set[int], place: int) -> dict[str, Plain]:
-    """An object as the evaluator takes it; notes the place if a secret is in it."""
-    body = _plain(resource.body.raw, hidden, place)
+def _manifest(resource: Resource) -> dict[str, Plain]:
+    """An object as the evaluator takes it."""
+    body = _plain(resource.body.raw)
     whole = body if isinstance(body, dict) else {}
     metadata = whole.get("metadata", {})
     named = {**metadata, "name": resource.name} if isinstance(metadata, dict) else metadata
     return {**whole, "metadata": named}
 
 
-def _plain(value: Plain, hidden: set[int], place: int) -> Plain:
+def _plain(value: Plain) -> Plain:
     """A value without its secrets' wrappers; what is unknown stays so."""
     if isinstance(value, Secret):
-        hidden.add(place)
-        return _plain(value.reveal(), hidden, place)
+        return _plain(value.reveal())
     if isinstance(value, dict):
-        return {key: _plain(child, hidden, place) for key, child in value.items()}
-    return [_plain(child, hidden, place) for child in value] if isinstance(value, list) else value
+        return {key: _plain(child) for key, child in value.items()}
+    return [_plain(child) for child in value] if isinstance(value, list) else value
+
+
+def _has_secret(value: Plain) -> bool:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, Secret) or any(map(_has_secret, children))
 
 
 def _workload(resource: Resource, template: PodTemplate, told: Mapping[str, str]) -> Workload:
@@ -236,7 +239,7 @@ def _workload(resource: Resource, template: PodTemplate, told: Mapping[str, str]
     name = f"{resource.name} {template.role}".strip()
     labels = pods.labels(resource, template)
     return Workload(
-        resource, template, Pod(name, namespace, labels, _account(resource, template), meshed, _ports(template))
+        resource, template, Pod(name, namespace, labels, _account(resource, template), meshed, _ports(template, labels))
     )
 
 
@@ -247,8 +250,9 @@ def _account(resource: Resource, template: PodTemplate) -> str:
     return own or (resource.name if ray else "default")
 
 
-def _ports(template: PodTemplate) -> dict[str, int]:
-    found = {}
+def _ports(template: PodTemplate, labels: Mapping[str, str]) -> dict[str, int]:
+    # KubeRay adds the first where a Ray container has no port of that name: DefaultHeadPodTemplate in common/pod.go.
+    found = {"metrics": 8080} if "ray.io/node-type" in labels else {}
     for container in (*template.containers(), *template.init_containers()):
         for port in container.get("ports").items():
             name = port.get("name").text()

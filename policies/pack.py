@@ -11,6 +11,7 @@ from policies.rules.mesh import (
     mesh_strict,
     netpol_cover,
     no_bypass,
+    no_dangling,
     ray_mesh,
 )
 from policies.rules.quota import (
@@ -48,4 +49,5 @@ RULES = (
     ray_mesh.RULE,
     no_bypass.RULE,
     authz_refs.RULE,
+    no_dangling.RULE,
 )
