@@ -12,6 +12,7 @@ from policies.rules.mesh import (
     netpol_cover,
     no_bypass,
     no_dangling,
+    port_protocol,
     ray_mesh,
 )
 from policies.rules.quota import (
@@ -50,4 +51,5 @@ RULES = (
     no_bypass.RULE,
     authz_refs.RULE,
     no_dangling.RULE,
+    port_protocol.RULE,
 )
