@@ -4,13 +4,14 @@ from datetime import date
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from policies.configuration import Configuration, RuleException
 from policies.decode import UNKNOWN, Secret
 from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, survey
 from policies.view import Stack
 from policies.wire_view import resources
-from tests.policies.support import Manifest, judge, rule_named, stack_resource
+from tests.policies.support import SAMPLES, Manifest, judge, manifests, rule_named, stack_resource
 
 STRICT = rule_named("effective-strict")
 SELECTOR = {"selector": {"matchLabels": {"app": "a"}}}
@@ -32,8 +33,8 @@ def labelled(**labels: Any) -> Manifest:
     return {"metadata": {"labels": {"app": "a", **labels}}, "spec": {"containers": [{"name": "a"}]}}
 
 
-def mesh(*manifests: Manifest, **settings: Any) -> Mesh:
-    wire = (stack_resource(manifest, index) for index, manifest in enumerate(manifests))
+def mesh(*objects: Manifest, **settings: Any) -> Mesh:
+    wire = (stack_resource(manifest, index) for index, manifest in enumerate(objects))
     stack = Stack(tuple(found for one in wire for found in resources(one, KINDS)))
     return survey(stack, MeshSettings(**settings))
 
@@ -176,6 +177,58 @@ def test_the_scraper_reaches_what_has_metrics(source: str, messages: int) -> Non
         "Deployment/ml/a: may not be scraped (TCP 8000 from app=p in monitoring)"
     ]
     assert judge(cover, found) == []
+
+
+PODS = {"namespace": "data-platform", "labels": {"app": "mlflwo"}}
+SAID_IN_SETTINGS = [
+    ("mesh-strict", "no_policy", {"clusterMode": "STRICT"}, 0),
+    ("mesh-strict", "unset_inherits_from_nothing", {"clusterMode": "STRICT"}, 0),
+    ("mesh-strict", "permissive", {"clusterMode": "STRICT"}, 1),
+    ("mesh-strict", "the_meshs_own_is_permissive", {"clusterMode": "STRICT"}, 1),
+    ("effective-strict", "selector_in_root_namespace_is_ignored", {"rootNamespace": "mesh"}, 1),
+    ("dr-tls", "host_of_another_stack", {"outsideHosts": ["loki.monitoring.svc.cluster.local"]}, 0),
+    ("dr-tls", "host_of_another_stack", {"outsideHosts": ["loki"]}, 1),
+    ("injected", "no_label", {"outsideNamespaces": ["data-platform"]}, 0),
+    ("injected", "namespace_of_another_stack", {"injectedNamespaces": ["data-platform"]}, 0),
+    ("netpol-cover", "no_dns", {"dns": {"namespace": "istio-system", "labels": {"app": "istiod"}}}, 2),
+    ("netpol-cover", "sidecar_without_istiod", {"istiod": {"namespace": "mesh", "labels": {"app": "istiod"}}}, 1),
+    ("job-mesh-safe", "job", {"nativeSidecars": True}, 0),
+    ("job-mesh-safe", "job_says_false", {"nativeSidecars": True}, 1),
+    ("ray-mesh", "default_window_cannot_be_listed", {"mostWorkerPorts": 9997}, 1),
+    ("authz-refs", "another_trust_domain", {"trustDomainAliases": ["td.example.org"]}, 0),
+    ("authz-refs", "another_trust_domain", {"trustDomain": "td.example.org"}, 0),
+    ("authz-refs", "account_of_another_stack", {"foreignAccounts": ["kong/kong-gateway"]}, 0),
+    ("authz-refs", "account_of_another_stack", {"foreignNamespaces": ["kong"]}, 1),
+    ("authz-refs", "namespace_that_is_not_there", {"foreignNamespaces": ["monitorng"]}, 0),
+    ("authz-refs", "selector_that_matches_nothing", {"foreignPods": [PODS]}, 0),
+    ("no-dangling", "service", {"foreignPods": [PODS]}, 0),
+    ("no-dangling", "service", {"foreignPods": [PODS | {"namespace": "other"}]}, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "sample", "fields", "findings"), SAID_IN_SETTINGS)
+def test_what_a_cluster_or_another_stack_has_is_said_in_the_settings(
+    name: str, sample: str, fields: Manifest, findings: int
+) -> None:
+    rule = rule_named(name)
+    found = manifests(SAMPLES / name / "refused" / f"{sample}.yaml")
+    assert judge(rule, found)
+    choice = Configuration(settings={name: rule.settings.model_validate(fields)})
+    assert len(judge(rule, found, choice)) == findings
+
+
+def test_ports_without_a_selector_are_ignored_and_told() -> None:
+    """No sample: the CRD of newer releases refuses it, the one of older releases does not."""
+    levels = {"portLevelMtls": {"80": {"mode": "PERMISSIVE"}}}
+    found = [ENABLED, made("PeerAuthentication", {**MODE, **levels}), workload(labelled())]
+    assert judge(STRICT, found) == []
+    (told,) = judge(rule_named("mesh-strict"), found)
+    assert told.message.startswith("PeerAuthentication/ml/p spec.portLevelMtls: portLevelMtls counts only together")
+
+
+def test_a_foreign_account_has_a_namespace() -> None:
+    with pytest.raises(ValidationError, match="foreignAccounts"):
+        rule_named("authz-refs").settings.model_validate({"foreignAccounts": ["kong-gateway"]})
 
 
 def exception(path: str, **changed: Any) -> RuleException:
