@@ -39,6 +39,8 @@ class Diagnostic:
     level: Literal["mandatory", "advisory"]
     exception: RuleException | None = None
     """The one that excuses it."""
+    unreadable: bool = False
+    """Whether it is no finding, but something that the rule could not read."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,10 @@ class Judge:
         if isinstance(result, Undecided):
             again = "; it is judged again at `pulumi up`" if self.preview else ""
             level = level if self.configuration.strict and not self.preview else "advisory"
-            yield Diagnostic(rule, f"undecided: {where}: {result.reason}{again}", result.urn or urn, level)
+            message = f"undecided: {where}: {result.reason}{again}"
         else:
-            yield Diagnostic(rule, f"malformed: {where}: {result.reason}", result.urn or urn, level)
+            message = f"malformed: {where}: {result.reason}"
+        yield Diagnostic(rule, message, result.urn or urn, level, unreadable=True)
 
     def _level(self, rule: Rule) -> Literal["mandatory", "advisory"] | None:
         level = self.configuration.level(rule)
@@ -137,10 +140,9 @@ class Judge:
                 continue
             excepted = [each for each in stack.resources if each.identity == exception.resource]
             again = [each for resource in excepted for each in self._resource(resource, [rule])]
-            urns = {resource.urn for resource in excepted}
-            here = [each for each in [*again, *found] if each.rule is rule and each.urn in urns]
-            # What is undecided, or found elsewhere in the object, may still need it.
-            if not any(each.exception in (exception, None) for each in here):
+            told = [each for each in [*again, *found] if each.rule is rule]
+            # What could not be read may still need it.
+            if not any(each.exception == exception or each.unreadable for each in told):
                 yield Diagnostic(rule, f"{what} excuses nothing. Fix: remove it", "", "mandatory")
 
 

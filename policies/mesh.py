@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from policies.pods import PodTemplate
 
-KINDS: Final = POLICIES | pods.KINDS
 WORKLOAD: Final = "workload"
 """For `unreadable` and `doubtful`: whatever holds a pod template."""
 _NOT_SHOWN: Final = "another shape than Kubernetes or Istio gives the field"
@@ -38,6 +37,7 @@ class MeshSettings(RuleSettings):
     cluster_mode: Literal["UNKNOWN", "STRICT"] = "UNKNOWN"
     """Mode of the PeerAuthentication that the cluster has for the whole mesh; UNKNOWN: do not rely on it."""
     trust_domain: str = "cluster.local"
+    """Of the identities in the mesh."""
     injected_namespaces: tuple[str, ...] = ()
     """Namespaces with mesh injection whose Namespace object belongs to another stack."""
 
@@ -46,7 +46,9 @@ class PodsOf(RuleSettings):
     """Pods of another stack, by namespace and labels."""
 
     namespace: str
+    """Theirs."""
     labels: dict[str, str]
+    """That each of them has."""
 
     def pod(self, **ports: int) -> Pod:
         """One of them, with the named ports."""
@@ -125,6 +127,11 @@ class Mesh:
         return any(gap.kind in kinds and gap.namespace in (None, namespace) for gap in self.gaps)
 
 
+def kinds(*policies: str) -> frozenset[tuple[str, str]]:
+    """What a rule reads that judges pods by these policies: them, workloads and namespaces."""
+    return pods.KINDS | {known for known in POLICIES if known[1] in ("Namespace", *policies)}
+
+
 def survey(stack: Stack, settings: MeshSettings) -> Mesh:
     """The mesh of a stack; made once for all rules with the same settings."""
     key = (settings.root_namespace, settings.cluster_mode, settings.trust_domain, settings.injected_namespaces)
@@ -181,8 +188,8 @@ def _objects(stack: Stack, settings: MeshSettings, gaps: list[Gap]) -> tuple[Obj
 
 
 def _first(problems: list[Problem]) -> list[Problem]:
-    """What is not known, if anything is: what else is wrong may only follow from it."""
-    return [problem for problem in problems if problem.unknown] or problems
+    """What is not known, if anything is: what else is wrong may only follow from it. Each once."""
+    return list(dict.fromkeys([problem for problem in problems if problem.unknown] or problems))
 
 
 def _owner(resource: Resource) -> str:

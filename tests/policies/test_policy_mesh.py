@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from policies import pods
 from policies.configuration import Configuration, RuleException
 from policies.decode import UNKNOWN, Secret
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, survey
+from policies.reach.objects import KINDS as POLICIES
 from policies.view import Stack
 from policies.wire_view import resources
 from tests.policies.support import SAMPLES, Manifest, judge, manifests, rule_named, stack_resource
@@ -35,7 +37,7 @@ def labelled(**labels: Any) -> Manifest:
 
 def mesh(*objects: Manifest, **settings: Any) -> Mesh:
     wire = (stack_resource(manifest, index) for index, manifest in enumerate(objects))
-    stack = Stack(tuple(found for one in wire for found in resources(one, KINDS)))
+    stack = Stack(tuple(found for one in wire for found in resources(one, POLICIES | pods.KINDS)))
     return survey(stack, MeshSettings(**settings))
 
 
@@ -266,6 +268,13 @@ def test_an_exception_with_a_path_is_for_that_port_alone() -> None:
 def test_an_exception_for_a_port_that_needs_none_is_a_violation() -> None:
     stale = "the exception for Deployment/ml/a port 81 (owner me) excuses nothing. Fix"
     assert excused("port 80", "port 81") == [("advisory", "port 80"), ("mandatory", stale)]
+
+
+def test_an_exception_is_not_called_needless_while_something_is_not_known() -> None:
+    found = [ENABLED, made("PeerAuthentication", {"mtls": UNKNOWN}, "default"), workload(labelled())]
+    choice = Configuration(exceptions=(exception("port 80"),))
+    told = judge(STRICT, found, choice, preview=True)
+    assert [each.message.split(":")[0] for each in told] == ["undecided"]
 
 
 def test_an_exception_for_a_port_ends_on_its_day() -> None:

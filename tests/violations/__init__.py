@@ -1,5 +1,5 @@
 """Faults that are put into the real program one by one, by family of the rule that has to catch them."""
 
-from tests.violations import quota
+from tests.violations import mesh, quota
 
-VIOLATIONS = (*quota.VIOLATIONS,)
+VIOLATIONS = (*quota.VIOLATIONS, *mesh.VIOLATIONS)

@@ -14,7 +14,7 @@ and no tool complains. A policy that matches nobody stops a service at its first
 
 from collections.abc import Iterator
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, Workload, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, Workload, kinds, survey
 from policies.reach.flaws_authorization import find as flaws
 from policies.rule import Finding, Results, Rule
 from policies.view import Stack
@@ -75,4 +75,11 @@ def _served_to_nobody(mesh: Mesh, workload: Workload) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(name="authz-default-deny", scope="stack", kinds=KINDS, settings=Settings, find=find, doc=__doc__)
+RULE = Rule(
+    name="authz-default-deny",
+    scope="stack",
+    kinds=kinds("Service", "AuthorizationPolicy"),
+    settings=Settings,
+    find=find,
+    doc=__doc__,
+)

@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, PodsOf, selector_in, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, PodsOf, kinds, selector_in, survey
 from policies.reach.authorization import IDENTITIES, AuthorizationPolicy
 from policies.reach.flaws import select_nothing
 from policies.reach.matching import identity_matches
@@ -33,6 +33,7 @@ class Settings(MeshSettings):
     """The mesh, and what other stacks own."""
 
     trust_domain_aliases: tuple[str, ...] = ()
+    """Trust domains that the mesh takes for its own."""
     foreign_accounts: tuple[Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")], ...] = ()
     """ServiceAccounts of other stacks that may be named, as `namespace/name`."""
     foreign_namespaces: tuple[str, ...] = ()
@@ -120,7 +121,7 @@ def _names(
 RULE = Rule(
     name="authz-refs",
     scope="stack",
-    kinds=KINDS | {("", "ServiceAccount"), ("security.istio.io", "RequestAuthentication")},
+    kinds=kinds("AuthorizationPolicy") | {("", "ServiceAccount"), ("security.istio.io", "RequestAuthentication")},
     settings=Settings,
     find=find,
     doc=__doc__,

@@ -13,7 +13,7 @@ certificate that is not the mesh's, so the callee knows nobody. Against a STRICT
 503 as the only explanation.
 """
 
-from policies.mesh import KINDS, WORKLOAD, MeshSettings, survey
+from policies.mesh import WORKLOAD, MeshSettings, kinds, survey
 from policies.reach.flaws_mtls import find as flaws
 from policies.rule import Finding, Results, Rule
 from policies.view import Stack
@@ -37,4 +37,11 @@ def find(stack: Stack, settings: Settings) -> Results:
             yield Finding(mesh.sources[flaw.object], "spec", flaw.found, allowed, flaw.fix)
 
 
-RULE = Rule(name="dr-tls", scope="stack", kinds=KINDS, settings=Settings, find=find, doc=__doc__)
+RULE = Rule(
+    name="dr-tls",
+    scope="stack",
+    kinds=kinds("Service", "ServiceEntry", "DestinationRule"),
+    settings=Settings,
+    find=find,
+    doc=__doc__,
+)

@@ -14,7 +14,7 @@ namespace looked STRICT. Only the sum of all policies tells, and istioctl shows 
 
 from collections.abc import Iterator
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, Workload, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, Workload, kinds, survey
 from policies.reach.mtls import mode_of
 from policies.rule import Finding, Results, Rule
 from policies.view import Stack
@@ -59,4 +59,6 @@ def _finding(workload: Workload, place: str, because: str) -> Finding:
     )
 
 
-RULE = Rule(name="effective-strict", scope="stack", kinds=KINDS, settings=Settings, find=find, doc=__doc__)
+RULE = Rule(
+    name="effective-strict", scope="stack", kinds=kinds("PeerAuthentication"), settings=Settings, find=find, doc=__doc__
+)

@@ -16,7 +16,7 @@ it. `istio-injection: true` looks right and injects nothing.
 from collections.abc import Iterator
 
 from policies import injection
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, Workload, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, Workload, kinds, survey
 from policies.rule import Finding, Results, Rule
 from policies.view import Node, Resource, Stack, Unreadable
 
@@ -92,4 +92,4 @@ def _finding(workload: Workload, node: Node, found: str, fix: str) -> Finding:
     return Finding(workload.resource, node.path, found, "a sidecar, or an exception for this path", fix)
 
 
-RULE = Rule(name="injected", scope="stack", kinds=KINDS, settings=Settings, find=find, doc=__doc__)
+RULE = Rule(name="injected", scope="stack", kinds=kinds(), settings=Settings, find=find, doc=__doc__)

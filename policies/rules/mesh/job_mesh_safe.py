@@ -15,7 +15,7 @@ NotReady, and Superset waited in Init:1/3 for a database that was there.
 
 from collections.abc import Iterator
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, Workload, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, Workload, kinds, survey
 from policies.reach import Pod
 from policies.reach.mtls import mode_of
 from policies.reach.network import Connection
@@ -90,4 +90,11 @@ def _served(mesh: Mesh, pod: Pod) -> set[int]:
     return {*pod.ports.values(), *(target for target in targets if isinstance(target, int))}
 
 
-RULE = Rule(name="job-mesh-safe", scope="stack", kinds=KINDS, settings=Settings, find=find, doc=__doc__)
+RULE = Rule(
+    name="job-mesh-safe",
+    scope="stack",
+    kinds=kinds("Service", "NetworkPolicy", "PeerAuthentication"),
+    settings=Settings,
+    find=find,
+    doc=__doc__,
+)

@@ -13,7 +13,7 @@ counted, but Istio takes the oldest alone, and two files that contradict each ot
 
 from collections.abc import Iterator
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, kinds, survey
 from policies.reach.flaws_mtls import find as flaws
 from policies.rule import Finding, Results, Rule
 from policies.view import Stack
@@ -73,4 +73,6 @@ def _without_policy(mesh: Mesh) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(name="mesh-strict", scope="stack", kinds=KINDS, settings=Settings, find=find, doc=__doc__)
+RULE = Rule(
+    name="mesh-strict", scope="stack", kinds=kinds("PeerAuthentication"), settings=Settings, find=find, doc=__doc__
+)

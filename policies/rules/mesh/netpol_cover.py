@@ -14,7 +14,7 @@ do not resolve, or the sidecar never gets a certificate, hours after a change th
 
 from collections.abc import Iterator
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, PodsOf, Workload, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, PodsOf, Workload, kinds, survey
 from policies.reach import Pod
 from policies.reach.flaws_network import find as flaws
 from policies.reach.network import Connection
@@ -34,7 +34,9 @@ class Settings(MeshSettings):
     """What every pod needs."""
 
     dns: PodsOf = PodsOf(namespace="kube-system", labels={"k8s-app": "kube-dns"})
+    """The cluster's DNS."""
     istiod: PodsOf = PodsOf(namespace="istio-system", labels={"app": "istiod"})
+    """The mesh's control plane, which pods with a sidecar reach."""
     scraper: PodsOf | None = None
     """Who reads metrics; nobody where there is none yet."""
 
@@ -92,4 +94,4 @@ def _finding(workload: Workload, found: str) -> Finding:
     return Finding(workload.resource, workload.path(""), found, "what every pod needs", fix)
 
 
-RULE = Rule(name="netpol-cover", scope="stack", kinds=KINDS, settings=Settings, find=find, doc=__doc__)
+RULE = Rule(name="netpol-cover", scope="stack", kinds=kinds("NetworkPolicy"), settings=Settings, find=find, doc=__doc__)

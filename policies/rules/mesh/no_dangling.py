@@ -17,7 +17,7 @@ its alerts never fire. All are valid objects, and one label that was renamed in 
 from collections.abc import Generator, Iterator, Mapping
 from typing import Final
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, PodsOf, selector_in, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, PodsOf, kinds, selector_in, survey
 from policies.reach import Pod
 from policies.reach.destinations import Service
 from policies.reach.flaws import select_nothing
@@ -174,7 +174,7 @@ def _endpoints(resource: Resource, key: str, names: set[str], owner: str) -> Ite
 RULE = Rule(
     name="no-dangling",
     scope="stack",
-    kinds=KINDS
+    kinds=kinds("Service", "NetworkPolicy", "PeerAuthentication")
     | {
         ("policy", "PodDisruptionBudget"),
         ("networking.istio.io", "Sidecar"),

@@ -19,7 +19,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 from pydantic import Field
 
-from policies.mesh import KINDS, WORKLOAD, Mesh, MeshSettings, Workload, survey
+from policies.mesh import WORKLOAD, Mesh, MeshSettings, Workload, kinds, survey
 from policies.reach import Pod
 from policies.reach.destinations import Service
 from policies.reach.fields import is_number
@@ -152,4 +152,4 @@ def _finding(workload: Workload, node: Node, found: str, allowed: str, fix: str)
     return Finding(workload.resource, node.path, found, allowed, fix)
 
 
-RULE = Rule(name="ray-mesh", scope="stack", kinds=KINDS, settings=Settings, find=find, doc=__doc__)
+RULE = Rule(name="ray-mesh", scope="stack", kinds=kinds("Service"), settings=Settings, find=find, doc=__doc__)
