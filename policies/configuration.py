@@ -41,6 +41,8 @@ class RuleException(_Model):
     rule: str
     resource: str = Field(min_length=1)
     """`Kind/namespace/name`, or `Kind/name` where the object has no namespace."""
+    path: str = ""
+    """The one place in it for which the exception holds, as the rule's message has it; all of it where empty."""
     reason: str = Field(min_length=10)
     owner: str = Field(min_length=1)
     expires: date

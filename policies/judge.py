@@ -10,7 +10,7 @@ How a rule that could not read something is reported:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +37,10 @@ class Diagnostic:
     message: str
     urn: str
     level: Literal["mandatory", "advisory"]
+    exception: RuleException | None = None
+    """The one that excuses it."""
+    unreadable: bool = False
+    """Whether it is no finding, but something that the rule could not read."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +100,10 @@ class Judge:
         if level is None:
             return
         if isinstance(result, Finding):
-            exception = self._exception(rule, result.resource)
+            exception = self._exception(rule, result)
             if exception:
                 until = f"Excepted until {exception.expires} by {exception.owner}: {exception.reason}"
-                yield Diagnostic(rule, f"{result.message} {until}", result.resource.urn, "advisory")
+                yield Diagnostic(rule, f"{result.message} {until}", result.resource.urn, "advisory", exception)
             else:
                 yield Diagnostic(rule, result.message, result.resource.urn, level)
             return
@@ -107,17 +111,19 @@ class Judge:
         if isinstance(result, Undecided):
             again = "; it is judged again at `pulumi up`" if self.preview else ""
             level = level if self.configuration.strict and not self.preview else "advisory"
-            yield Diagnostic(rule, f"undecided: {where}: {result.reason}{again}", result.urn or urn, level)
+            message = f"undecided: {where}: {result.reason}{again}"
         else:
-            yield Diagnostic(rule, f"malformed: {where}: {result.reason}", result.urn or urn, level)
+            message = f"malformed: {where}: {result.reason}"
+        yield Diagnostic(rule, message, result.urn or urn, level, unreadable=True)
 
     def _level(self, rule: Rule) -> Literal["mandatory", "advisory"] | None:
         level = self.configuration.level(rule)
         return None if level == "disabled" else level
 
-    def _exception(self, rule: Rule, resource: Resource) -> RuleException | None:
+    def _exception(self, rule: Rule, finding: Finding) -> RuleException | None:
         for each in self.configuration.exceptions:
-            if (each.rule, each.resource) == (rule.name, resource.identity) and self.today <= each.expires:
+            same = (each.rule, each.resource) == (rule.name, finding.resource.identity)
+            if same and each.path in ("", finding.path) and self.today <= each.expires:
                 return each
         return None
 
@@ -128,15 +134,17 @@ class Judge:
             rule = by_name.get(exception.rule)
             if rule is None:  # not one of those that judge here: its exceptions excuse nothing and are not stale
                 continue
-            what = f"the exception for {exception.resource} (owner {exception.owner})"
+            place = f"{exception.resource} {exception.path}".strip()
+            what = f"the exception for {place} (owner {exception.owner})"
             if exception.expires < self.today:
                 message = f"{what} expired on {exception.expires}. Fix: repair the violation, or decide anew"
                 yield Diagnostic(rule, message, "", "mandatory")
                 continue
             excepted = [each for each in stack.resources if each.identity == exception.resource]
             again = [each for resource in excepted for each in self._resource(resource, [rule])]
-            urns = {resource.urn for resource in excepted}
-            if not any(each.rule is rule and each.urn in urns for each in [*again, *found]):
+            told = [each for each in [*again, *found] if each.rule is rule]
+            # What could not be read may still need it.
+            if not any(each.exception == exception or each.unreadable for each in told):
                 yield Diagnostic(rule, f"{what} excuses nothing. Fix: remove it", "", "mandatory")
 
 
@@ -166,4 +174,4 @@ def _redacted(diagnostic: Diagnostic, hidden: list[str]) -> Diagnostic:
     message = diagnostic.message
     for text in hidden:
         message = message.replace(text, "[secret]")
-    return Diagnostic(diagnostic.rule, message, diagnostic.urn, diagnostic.level)
+    return replace(diagnostic, message=message)

@@ -4,6 +4,20 @@ from policies.rules.access import credential_source, default_credential, exposur
 from policies.rules.availability import pdb_sane, probes, spread
 from policies.rules.gpu import gpu_quota, gpu_runs_image_cuda, gpu_spec
 from policies.rules.images import big_image, image_pinned, image_registry, image_role, ray_version_features
+from policies.rules.mesh import (
+    authz_default_deny,
+    authz_refs,
+    dr_tls,
+    effective_strict,
+    injected,
+    job_mesh_safe,
+    mesh_strict,
+    netpol_cover,
+    no_bypass,
+    no_dangling,
+    port_protocol,
+    ray_mesh,
+)
 from policies.rules.operations import (
     apply_mode,
     await_honest,
@@ -45,6 +59,18 @@ RULES = (
     gpu_runs_image_cuda.RULE,
     gpu_quota.RULE,
     gpu_spec.RULE,
+    effective_strict.RULE,
+    mesh_strict.RULE,
+    authz_default_deny.RULE,
+    dr_tls.RULE,
+    injected.RULE,
+    netpol_cover.RULE,
+    job_mesh_safe.RULE,
+    ray_mesh.RULE,
+    no_bypass.RULE,
+    authz_refs.RULE,
+    no_dangling.RULE,
+    port_protocol.RULE,
     image_role.RULE,
     ray_version_features.RULE,
     image_pinned.RULE,

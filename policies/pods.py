@@ -27,6 +27,12 @@ SUBMITTER: Final[Plain] = {
     "limits": {"cpu": "1", "memory": "1Gi"},
 }
 
+_RAY_LABELS: Final = {
+    "ray.io/is-ray-node": "yes",
+    "app.kubernetes.io/name": "kuberay",
+    "app.kubernetes.io/created-by": "kuberay-operator",
+}
+
 _TEMPLATES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("", "Pod"): (),
     ("", "ReplicationController"): ("spec", "template"),
@@ -84,6 +90,26 @@ def templates(resource: Resource) -> Iterator[PodTemplate]:
         yield PodTemplate("", resource.body.get(*_TEMPLATES[kind]))
     elif kind in _RAY:
         yield from _RAY[kind](resource.body.get("spec"))
+
+
+def labels(resource: Resource, template: PodTemplate) -> dict[str, str]:
+    """The labels of the pods of a template: its own, and those that controllers add.
+
+    A RayService or RayJob chooses the name of its cluster itself, so `ray.io/cluster` is not known there.
+    Source: labelPod in KubeRay's common/pod.go; kubernetes pkg/apis/batch/types.go.
+    """
+    own = {key: node.text() for key, node in template.node.get("metadata", "labels").mapping().items()}
+    if resource.kind == "Job":
+        return {"job-name": resource.name, "batch.kubernetes.io/job-name": resource.name} | own
+    if (resource.group, resource.kind) not in _RAY or template.role == "submitter":
+        return own
+    head = template.role == "head"
+    fixed = {
+        "ray.io/node-type": "head" if head else "worker",
+        "ray.io/group": "headgroup" if head else template.role.removeprefix("worker group "),
+    }
+    named = {"ray.io/cluster": resource.name} if resource.kind == "RayCluster" else {}
+    return _RAY_LABELS | own | fixed | named
 
 
 Clusters = Callable[[int], int]

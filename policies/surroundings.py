@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from policies.injection import is_injected, of_namespace
 from policies.podsize import Defaults, limit_range_defaults
 from policies.rule import RuleSettings
 from policies.view import Node, Resource
@@ -99,7 +100,7 @@ class Survey:
         match resource.group, resource.kind:
             case "", "Namespace":
                 known = self.injection.get(resource.name, "")
-                self.injection[resource.name] = _injection(resource) or known
+                self.injection[resource.name] = of_namespace(resource) or known
             case "", "LimitRange":
                 new, old = limit_range_defaults(spec), self.defaults[resource.namespace]
                 self.defaults[resource.namespace] = Defaults(old.requests | new.requests, old.limits | new.limits)
@@ -129,13 +130,10 @@ def sidecar(template: PodTemplate, around: Surroundings) -> Node | None:
     """The proxy that Istio adds to a pod, sized by the pod's annotations or by the mesh; None where it adds none.
 
     A Pod that exists has its proxy among its containers, and a template may size it there.
-    One annotation of the four, and the mesh's sizes no longer apply; a pod's label is stronger than its annotation.
+    One annotation of the four, and the mesh's sizes no longer apply.
     Source: istio manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
     """
-    key = "sidecar.istio.io/inject"
-    asked = template.label(key).text() or template.annotation(key).text()
-    injected = around.injection == "enabled" or (not around.injection and asked == "true")
-    if not injected or asked == "false" or template.spec.get("hostNetwork").flag():
+    if not is_injected(template, around.injection):
         return None
     if any(_is_sized_proxy(container) for container in [*template.containers(), *template.init_containers()]):
         return None
@@ -149,9 +147,3 @@ def sidecar(template: PodTemplate, around: Surroundings) -> Node | None:
 
 def _is_sized_proxy(container: Node) -> bool:
     return container.get("name").text() == PROXY and bool(container.get("resources").mapping())
-
-
-def _injection(namespace: Resource) -> str:
-    labels = namespace.body.get("metadata", "labels")
-    said = labels.get("istio-injection").text()
-    return said or ("enabled" if labels.get("istio.io/rev").exists() else "")

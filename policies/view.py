@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from policies.decode import UNKNOWN, Plain, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
+
+T = TypeVar("T")
 
 
 class Unreadable(Exception):  # noqa: N818 - it is a result of a rule as much as an error
@@ -209,6 +211,7 @@ class Stack:
     resources: tuple[Resource, ...]
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of every resource of the stack, whatever it is: its URN to those of what it depends on and of its parent."""
+    _made: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, group: str, *kinds: str) -> Iterator[Resource]:
         """Those of one API group and of these kinds, in the engine's order."""
@@ -227,6 +230,13 @@ class Stack:
             seen |= new
             open_urns += new
         return False
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What several rules work out of the same stack: made for the first that asks."""
+        if key not in self._made:
+            self._made[key] = make()
+        found: T = self._made[key]
+        return found
 
 
 def group_of(api_version: str) -> str:

@@ -2,7 +2,7 @@
 
 It is written from the published semantics of Kubernetes and Istio alone and knows nothing of how this platform makes
 its policies: what it says of rendered objects is a second opinion. Sidecars only; not ambient mode, gateways,
-VirtualService, Sidecar, ServiceEntry, EnvoyFilter, or the policies of single network plugins.
+VirtualService, Sidecar, EnvoyFilter, or the policies of single network plugins.
 """
 
 from policies.reach.flaws import flaws

@@ -52,6 +52,7 @@ class Service:
     name: str
     pods: Selector | None
     ports: tuple[ServicePort, ...]
+    headless: bool = False
 
     @property
     def host(self) -> str:
@@ -61,6 +62,16 @@ class Service:
     def selects(self, pod: Pod) -> bool:
         """Whether the pod is one of its endpoints."""
         return self.pods is not None and pod.namespace == self.namespace and self.pods.matches(pod.labels)
+
+
+@dataclass(frozen=True)
+class ServiceEntry:
+    """Hosts that the mesh is told of; `in_mesh` says that sidecars stand before them."""
+
+    namespace: str
+    name: str
+    hosts: tuple[str, ...]
+    in_mesh: bool
 
 
 @dataclass(frozen=True)
@@ -167,7 +178,8 @@ def read_service(namespace: str, name: str, spec: Field) -> Service:
     selector = spec.labels("selector")
     external = spec.optional("type", "ClusterIP") == "ExternalName"
     ports = tuple(_read_service_port(item) for item in spec.items("ports"))
-    return Service(namespace, name, equalities(selector) if selector and not external else None, ports)
+    headless = spec.mapping().get("clusterIP") == "None"  # else an address, which the cluster chooses
+    return Service(namespace, name, equalities(selector) if selector and not external else None, ports, headless)
 
 
 def _read_service_port(field: Field) -> ServicePort:
@@ -182,6 +194,13 @@ def _read_service_port(field: Field) -> ServicePort:
         field.optional("appProtocol"),
         field.choice("protocol", ("TCP", "UDP", "SCTP"), "TCP"),
     )
+
+
+def read_service_entry(namespace: str, name: str, spec: Field) -> ServiceEntry:
+    """A ServiceEntry; without a location its hosts are outside (Istio, "Service Entry")."""
+    location = spec.choice("location", ("MESH_EXTERNAL", "MESH_INTERNAL"), "MESH_EXTERNAL")
+    hosts = tuple(item.text() for item in spec.items("hosts"))
+    return ServiceEntry(namespace, name, hosts, location == "MESH_INTERNAL")
 
 
 def read_destination_rule(namespace: str, name: str, spec: Field) -> DestinationRule:

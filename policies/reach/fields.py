@@ -1,7 +1,8 @@
 """Reads manifests strictly: every surprise is a problem in words, and none is read as "nothing is restricted".
 
 Unknown fields are problems where a rule restricts something: the API server drops them, and the rule without its
-misspelt `from` would admit everyone. So are nulls and the empty lists that mean "any".
+misspelt `from` would admit everyone. So are nulls and the empty lists that mean "any". A value that is not known yet
+is a problem of its own kind, and only where something depends on it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
+
+from policies.decode import UNKNOWN
 
 Network = IPv4Network | IPv6Network
 PORTS: Final = range(1, 65536)
@@ -24,17 +27,31 @@ _KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
 
 
 @dataclass(frozen=True)
+class Problem:
+    """What is wrong with a field of an object; `unknown` says that its value is not known yet."""
+
+    owner: str
+    path: str
+    what: str
+    unknown: bool
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.path or 'it'} {self.what}"
+
+
+@dataclass(frozen=True)
 class Field:
     """A value, the object it stands in, its place there, and where problems are collected."""
 
     raw: object
     owner: str
     path: str
-    problems: list[str]
+    problems: list[Problem]
 
     def wrong(self, what: str) -> None:
         """Note a problem of this field."""
-        self.problems.append(f"{self.owner}: {self.path or 'it'} {what}")
+        unknown = self.raw is UNKNOWN
+        self.problems.append(Problem(self.owner, self.path, "is not known yet" if unknown else what, unknown))
 
     def mapping(self) -> Mapping[object, object]:
         """The value as an object; empty where it is none."""
@@ -119,7 +136,9 @@ class Field:
         """A map from text to text; empty where it is not written."""
         found = self.child(key)
         for name, value in found.mapping().items():
-            if not (isinstance(name, str) and name and isinstance(value, str)):
+            if value is UNKNOWN:
+                found.part(value, str(name)).wrong("is not known yet")
+            elif not (isinstance(name, str) and name and isinstance(value, str)):
                 found.wrong(f"must map text to text, but {name!r} maps to {_kind(value)}")
         return {str(name): str(value) for name, value in found.mapping().items()}
 

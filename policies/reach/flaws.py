@@ -20,12 +20,12 @@ def flaws(objects: Objects, pods: Iterable[Pod] = ()) -> Iterator[Flaw]:
         *flaws_network.find(objects, given),
         *flaws_mtls.find(objects, given),
         *flaws_authorization.find(objects, given),
-        *(_select_nothing(objects, given) if given else ()),
+        *(select_nothing(objects, given) if given else ()),
     }
     yield from sorted(found)
 
 
-def _select_nothing(objects: Objects, pods: tuple[Pod, ...]) -> Iterator[Flaw]:
+def select_nothing(objects: Objects, pods: tuple[Pod, ...]) -> Iterator[Flaw]:
     """Selectors that match none of the pods; an empty one means all pods there will ever be."""
     for policy in objects.network_policies:
         if not policy.pods.empty and not any(policy.selects(pod) for pod in pods):

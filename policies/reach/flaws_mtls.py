@@ -76,6 +76,9 @@ def _in_mesh(rule: DestinationRule, objects: Objects, pods: tuple[Pod, ...]) -> 
     """Whether the host is, or may be, in the mesh. The API server is in the cluster and has no sidecar."""
     if rule.full_host == API_SERVER:
         return False
+    entries = [each for each in objects.service_entries if any(map(rule.concerns, each.hosts))]
+    if any(each.in_mesh for each in entries):
+        return True
     services = [service for service in objects.services if rule.concerns(service.host)]
     behind = [pod for pod in pods if any(service.selects(pod) for service in services)]
     if behind:

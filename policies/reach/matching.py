@@ -149,6 +149,11 @@ def _claim(names: list[str], http: Http) -> list[str]:
     return [str(each) for each in found] if isinstance(found, list | tuple) else []
 
 
+def identity_matches(attribute: str, own_namespace: str, trust_domain: str) -> Callable[[str, str], bool]:
+    """How a value of one of `IDENTITIES` in a policy of that namespace is compared with an identity."""
+    return _matcher(attribute, own_namespace, trust_domain)
+
+
 def _matcher(attribute: str, own_namespace: str, trust_domain: str) -> Callable[[str, str], bool]:
     """How a value of a policy is compared with what is."""
     special: dict[str, Callable[[str, str], bool]] = {

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 from policies.reach.authorization import AuthorizationPolicy, read_authorization_policy
-from policies.reach.destinations import DestinationRule, Destinations, Service, read_destination_rule, read_service
-from policies.reach.fields import Field
+from policies.reach.destinations import (
+    DestinationRule,
+    Destinations,
+    Service,
+    ServiceEntry,
+    read_destination_rule,
+    read_service,
+    read_service_entry,
+)
+from policies.reach.fields import Field, Problem
 from policies.reach.mtls import PeerAuthentication, read_peer_authentication
 from policies.reach.network import NetworkPolicies, NetworkPolicy, read_network_policy
 
 Manifest = Mapping[str, Any]
-KINDS: Final = {
-    ("", "Namespace"),
-    ("", "Service"),
-    ("networking.k8s.io", "NetworkPolicy"),
-    ("security.istio.io", "PeerAuthentication"),
-    ("security.istio.io", "AuthorizationPolicy"),
-    ("networking.istio.io", "DestinationRule"),
-}
+KINDS: Final = frozenset(
+    {
+        ("", "Namespace"),
+        ("", "Service"),
+        ("networking.k8s.io", "NetworkPolicy"),
+        ("security.istio.io", "PeerAuthentication"),
+        ("security.istio.io", "AuthorizationPolicy"),
+        ("networking.istio.io", "DestinationRule"),
+        ("networking.istio.io", "ServiceEntry"),
+    }
+)
 _YOUNGEST: Final = "~"  # sorts after every timestamp: what has none is not in a cluster yet
 
 
@@ -37,6 +48,7 @@ class Objects:
     peer_authentications: tuple[PeerAuthentication, ...] = ()
     authorization_policies: tuple[AuthorizationPolicy, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
+    service_entries: tuple[ServiceEntry, ...] = ()
 
     @classmethod
     def of(
@@ -53,34 +65,56 @@ class Objects:
         Raises:
             ValueError: with a line for everything that has another shape than Kubernetes and Istio give it.
         """
-        problems: list[str] = []
-        found = sorted(_matter(manifests, problems), key=lambda each: each.age)
+        objects, problems = cls.readable(manifests, root_namespace=root_namespace, trust_domain=trust_domain)
+        if problems:
+            lines = [str(problem) for found in problems.values() for problem in found]
+            raise ValueError("\n".join(dict.fromkeys(lines)))
+        return objects
+
+    @classmethod
+    def readable(
+        cls,
+        manifests: Iterable[Manifest],
+        *,
+        root_namespace: str = "istio-system",
+        trust_domain: str = "cluster.local",
+    ) -> tuple[Objects, dict[int, list[Problem]]]:
+        """Those of the manifests that have no problem, and the problems of each other one by its place, from 0."""
+        problems: dict[int, list[Problem]] = {}
+        read: list[tuple[int, _Object, Any]] = []
+        for place, manifest in enumerate(manifests):
+            found: list[Problem] = []
+            whole = Field(manifest, f"object {place + 1}", "", found)
+            parts = [(place, each, each.read()) for each in _read(whole, "", "")]
+            if found:
+                problems[place] = found
+            else:
+                read += parts
         seen: set[tuple[str, str, str]] = set()
-        for each in found:
+        kinds: dict[str, list[Any]] = {kind: [] for _, kind in KINDS}
+        namespaces = {}
+        for place, each, made in sorted(read, key=lambda part: part[1].age):
             if each.identity in seen:
-                problems.append(f"{each.owner}: is there twice")
+                problems.setdefault(place, []).append(
+                    Problem(each.owner, "metadata.name", "is there twice", unknown=False)
+                )
+            elif each.kind == "Namespace":
+                namespaces[each.name] = made
+            else:
+                kinds[each.kind].append(made)
             seen.add(each.identity)
-
-        def specs(kind: str) -> Iterator[tuple[str, str, Field]]:
-            return ((each.namespace, each.name, each.spec) for each in found if each.kind == kind)
-
         objects = cls(
             root_namespace,
             trust_domain,
-            {each.name: each.metadata.labels("labels") for each in found if each.kind == "Namespace"},
-            tuple(read_service(*spec) for spec in specs("Service")),
-            tuple(read_network_policy(*spec) for spec in specs("NetworkPolicy")),
-            tuple(read_peer_authentication(*spec) for spec in specs("PeerAuthentication")),
-            tuple(
-                read_authorization_policy(each.namespace, each.name, each.spec, dry_run=each.dry_run)
-                for each in found
-                if each.kind == "AuthorizationPolicy"
-            ),
-            tuple(read_destination_rule(*spec) for spec in specs("DestinationRule")),
+            namespaces,
+            tuple(kinds["Service"]),
+            tuple(kinds["NetworkPolicy"]),
+            tuple(kinds["PeerAuthentication"]),
+            tuple(kinds["AuthorizationPolicy"]),
+            tuple(kinds["DestinationRule"]),
+            tuple(kinds["ServiceEntry"]),
         )
-        if problems:
-            raise ValueError("\n".join(dict.fromkeys(problems)))
-        return objects
+        return objects, problems
 
     @cached_property
     def network(self) -> NetworkPolicies:
@@ -103,7 +137,6 @@ class _Object:
     name: str
     namespace: str
     created: str
-    dry_run: bool
     metadata: Field
     spec: Field
 
@@ -119,10 +152,25 @@ class _Object:
     def age(self) -> tuple[str, str, str, str]:
         return (self.created or _YOUNGEST, *self.identity)
 
+    def read(self) -> Any:
+        """The object of its kind; of a Namespace its labels."""
+        if self.kind == "Namespace":
+            return self.metadata.labels("labels")
+        if self.kind == "AuthorizationPolicy":
+            said = self.metadata.child("annotations").get("istio.io/dry-run")
+            # strconv.ParseBool, as in isDryRun of pilot/pkg/security/authz/builder
+            dry_run = said is not None and said.text() in ("1", "t", "T", "true", "TRUE", "True")
+            return read_authorization_policy(self.namespace, self.name, self.spec, dry_run=dry_run)
+        return _READERS[self.kind](self.namespace, self.name, self.spec)
 
-def _matter(manifests: Iterable[Manifest], problems: list[str]) -> Iterator[_Object]:
-    for place, manifest in enumerate(manifests, 1):
-        yield from _read(Field(manifest, f"object {place}", "", problems), "", "")
+
+_READERS: Final[dict[str, Callable[[str, str, Field], object]]] = {
+    "Service": read_service,
+    "NetworkPolicy": read_network_policy,
+    "PeerAuthentication": read_peer_authentication,
+    "DestinationRule": read_destination_rule,
+    "ServiceEntry": read_service_entry,
+}
 
 
 def _read(whole: Field, api_version: str, kind: str) -> Iterator[_Object]:
@@ -153,6 +201,4 @@ def _read_object(whole: Field, kind: str) -> _Object:
     named = Field(whole.raw, owner, "", whole.problems)
     metadata = named.child("metadata")
     created = metadata.mapping().get("creationTimestamp")  # null in what Go clients print
-    # strconv.ParseBool, as in isDryRun of pilot/pkg/security/authz/builder
-    dry_run = metadata.labels("annotations").get("istio.io/dry-run", "") in ("1", "t", "T", "true", "TRUE", "True")
-    return _Object(kind, name, namespace, str(created or ""), dry_run, metadata, named.child("spec"))
+    return _Object(kind, name, namespace, str(created or ""), metadata, named.child("spec"))

@@ -81,6 +81,16 @@ class Flaw:
     object: str
     what: str
 
+    @property
+    def found(self) -> str:
+        """What is wrong, of `what`."""
+        return self.what.partition(". Fix: ")[0]
+
+    @property
+    def fix(self) -> str:
+        """What to do, of `what`."""
+        return self.what.partition(". Fix: ")[2]
+
 
 class Ruling(NamedTuple):
     """What one layer says, and why."""

@@ -36,6 +36,7 @@ def policy(kind: str, spec: Manifest, name: str = "p", namespace: str = "foo", *
     groups = {
         "NetworkPolicy": "networking.k8s.io/v1",
         "DestinationRule": "networking.istio.io/v1",
+        "ServiceEntry": "networking.istio.io/v1",
         "Service": "v1",
         "Namespace": "v1",
     }

@@ -28,6 +28,10 @@ def client(host: str, **traffic: Any) -> Manifest:
     return policy(RULE, {"host": host, "trafficPolicy": traffic})
 
 
+def entry(location: str) -> Manifest:
+    return policy("ServiceEntry", {"hosts": ["db.example.com"], "location": location}, "db")
+
+
 def service(selector: Manifest | None = None, **port: Any) -> Manifest:
     ports = [{"port": 9000, "name": "tcp-x", **port}]
     return policy("Service", {"selector": selector or {"app": "x"}, "ports": ports}, "x")
@@ -85,6 +89,8 @@ BAD: list[tuple[str, list[Manifest], tuple[Pod, ...]]] = [
     ("client-tls-weak", [client("x", portLevelSettings=[{"port": {"number": 80}, **DISABLE}])], ()),
     ("client-tls-weak", [policy(RULE, {"host": "x", "subsets": [{"name": "v1", "trafficPolicy": DISABLE}]})], ()),
     ("client-tls-weak", [client("x", **DISABLE), service()], (MESHED,)),
+    ("client-tls-weak", [client("db.example.com", **DISABLE), entry("MESH_INTERNAL")], ()),
+    ("client-tls-weak", [client("*.example.com", **DISABLE), entry("MESH_INTERNAL")], ()),
     ("authorization-split-rule", [authz(WHO, WHERE)], ()),
     ("authorization-split-rule", [authz(WHERE, WHO, action="DENY")], ()),
     ("authorization-admits-everyone", [authz({})], ()),
@@ -145,6 +151,8 @@ CLEAN: list[tuple[str, list[Manifest], tuple[Pod, ...]]] = [
     ("client-tls-weak", [client("x", connectionPool={})], ()),
     ("client-tls-weak", [client("db.example.com", tls={"mode": "SIMPLE"})], ()),
     ("client-tls-weak", [client("*.example.com", **DISABLE), service()], ()),
+    ("client-tls-weak", [client("db.example.com", **DISABLE), entry("MESH_EXTERNAL")], ()),
+    ("client-tls-weak", [client("db.example.org", **DISABLE), entry("MESH_INTERNAL")], ()),
     ("client-tls-weak", [client("kubernetes.default.svc.cluster.local", **DISABLE)], ()),
     ("client-tls-weak", [client("x", **DISABLE), service()], (POD,)),
     ("authorization-split-rule", [authz({**WHO, **WHERE})], ()),

@@ -156,7 +156,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_the_same_object_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="NetworkPolicy foo/p: is there twice"):
+    with pytest.raises(ValueError, match=r"NetworkPolicy foo/p: metadata\.name is there twice"):
         Objects.of([policy(NET, {}), policy(NET, {"ingress": [{}]})])
 
 
@@ -204,7 +204,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.integers(0, 90), inner, max_size=4),
     max_leaves=20,
 )
-KINDS = st.sampled_from([NET, PEER, AUTHZ, RULE, SERVICE, "Namespace"])
+KINDS = st.sampled_from([NET, PEER, AUTHZ, RULE, SERVICE, "Namespace", "ServiceEntry"])
 
 
 @settings(max_examples=400, deadline=None, database=None)

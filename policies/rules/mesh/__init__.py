@@ -1,0 +1,1 @@
+"""Mesh and network: who takes calls from whom, and whether they travel encrypted."""
