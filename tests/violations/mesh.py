@@ -142,7 +142,14 @@ VIOLATIONS = (
     ),
     Violation("ray-mesh", "more ports than can be listed", CLUSTER, drop(*WORKER, "rayStartParams", "max-worker-port")),
     Violation("ray-mesh", "a port of Ray that no Service lists", NODES, drop("spec", "ports", -1)),
-    Violation("ray-mesh", "a Service over Ray that has an address", NODES, drop("spec", "clusterIP")),
+    Violation(
+        "ray-mesh",
+        "a Service over Ray that has an address",
+        NODES,
+        drop("spec", "clusterIP"),
+        # Such a Service is waited for.
+        also=("await-honest",),
+    ),
     Violation(
         "no-bypass",
         "a port that is led past the sidecar",

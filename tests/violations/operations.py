@@ -13,8 +13,7 @@ VIOLATIONS = (
         "custom-resource-awaited",
         "a cluster whose pods nobody asks for",
         "Job/ray-ready",
-        put("elsewhere", "metadata", "namespace"),
-        also=("quota-present",),
+        put(True, "spec", "suspend"),
     ),
     Violation(
         "no-blind-release",

@@ -3,8 +3,8 @@
 Restricted fields: the annotation `pulumi.com/waitFor` of RayClusters and RayServices; the Jobs that come after them.
 
 Allowed values: a condition or a field of the status that tells of now, as `condition=Ready` of a RayService; or a Job
-in the same namespace that comes after the object (`dependsOn`), and succeeds when its pods are ready. A condition that
-is said once and stays, as the settings list them, is not enough alone.
+in the same namespace that comes after the object (`dependsOn`), runs, and succeeds when its pods are ready. A condition
+that is said once and stays, as the settings list them, is not enough alone.
 
 Why: the provider waits for no custom resource by itself. With `RayClusterProvisioned` alone, an update of a cluster was
 done as soon as the operator began with it (docs/decisions/0015-an-update-waits-for-rays-pods.md).
@@ -51,7 +51,8 @@ def _tells_of_now(expression: str, settings: Settings) -> bool:
 
 
 def _checks(stack: Stack, job: Resource, resource: Resource) -> bool:
-    return stack.comes_after(job, resource) and job.namespace == resource.namespace
+    runs = not job.body.get("spec", "suspend").flag()
+    return runs and job.namespace == resource.namespace and stack.comes_after(job, resource)
 
 
 RULE = Rule(
