@@ -23,8 +23,7 @@ if not files or not version:
 
 context = os.environ.get("CRDS_CONTEXT")
 cluster = pulumi_kubernetes.Provider("cluster", context=context)
-applied = [
-    ConfigFile(file.stem.removeprefix("ray.io_"), file=str(file), opts=pulumi.ResourceOptions(provider=cluster))
-    for file in files
-]
+# With a CRD goes every object of its kind. The CRDs have the option from the file that they stand in.
+options = pulumi.ResourceOptions(provider=cluster, protect=True)
+applied = [ConfigFile(file.stem.removeprefix("ray.io_"), file=str(file), opts=options) for file in files]
 pulumi.export("kuberay", pulumi.Output.all(*[file.resources for file in applied]).apply(lambda _: version))

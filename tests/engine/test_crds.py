@@ -43,6 +43,14 @@ def test_applying_them_again_changes_nothing_and_is_judged_by_the_pack(base: Wor
     assert "Policies:" in done.stdout
 
 
+def test_nobody_removes_them_by_accident(base: Workspace) -> None:
+    done = base.pulumi(["destroy", "--yes"], "dev", program=CRDS, capture=True)
+    assert done.returncode != 0
+    for kind in KINDS:
+        assert f'"{kind}:{kind}.ray.io" cannot be deleted' in done.stdout + done.stderr
+        assert "deletionTimestamp" not in installed(base, kind)["metadata"]
+
+
 def test_the_stack_says_which_release_is_there(base: Workspace) -> None:
     assert base.outputs("dev", program=CRDS) == {"kuberay": "1.6.2"}
 
