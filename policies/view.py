@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from policies.decode import UNKNOWN, Plain, Secret
 
@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
 
 T = TypeVar("T")
+
+EXTENSIONS: Final = "extensions"
+"""The API group of the first years, which all of its kinds have left."""
+_MOVED: Final = {
+    "DaemonSet": "apps",
+    "Deployment": "apps",
+    "Ingress": "networking.k8s.io",
+    "NetworkPolicy": "networking.k8s.io",
+    "ReplicaSet": "apps",
+}
+"""Source: https://kubernetes.io/docs/reference/using-api/deprecation-guide/, v1.16 and v1.22."""
 
 
 class Unreadable(Exception):  # noqa: N818 - it is a result of a rule as much as an error
@@ -167,9 +178,10 @@ class Resource:
 
     @property
     def group(self) -> str:
-        """The API group; empty for the core group."""
+        """The API group, of an old version the one of today; empty for the core group."""
         version = self.body.get("apiVersion")
-        return group_of(version.text()) if version.exists() else kind_of_token(self.token)[0]
+        group = group_of(version.text()) if version.exists() else kind_of_token(self.token)[0]
+        return group_today(group, self.kind) if group == EXTENSIONS else group
 
     @property
     def kind(self) -> str:
@@ -244,15 +256,21 @@ def group_of(api_version: str) -> str:
     return api_version.rpartition("/")[0]
 
 
+def group_today(group: str, kind: str) -> str:
+    """The API group that a kind has moved to, so that an old version is judged as what it became."""
+    return _MOVED.get(kind, group) if group == EXTENSIONS else group
+
+
 def kind_of_token(token: str) -> tuple[str, str]:
     """API group and kind in a type token, for what does not state them.
 
-    `apps` and `Deployment` of `kubernetes:apps/v1:Deployment`, `helm.sh` and `Release` of
-    `kubernetes:helm.sh/v3:Release`, `pulumi:providers` and `kubernetes` of `pulumi:providers:kubernetes`.
+    `apps` and `Deployment` of `kubernetes:apps/v1:Deployment` and of `kubernetes:apps/v1:DeploymentPatch`, `helm.sh`
+    and `Release` of `kubernetes:helm.sh/v3:Release`, `pulumi:providers` and `kubernetes` of
+    `pulumi:providers:kubernetes`.
     """
     module, _, name = token.rpartition(":")
     package, _, rest = module.partition(":")
     if package != "kubernetes":
         return module, name
     group = group_of(rest)
-    return "" if group == "core" else group, name
+    return "" if group == "core" else group, name.removesuffix("Patch")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from policies.decode import Plain, Secret, decode, peek
 from policies.rule import ANY
-from policies.view import Node, Options, Resource, group_of, kind_of_token
+from policies.view import Node, Options, Resource, group_of, group_today, kind_of_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,7 +55,9 @@ def _kind(request: AnalyzeRequest | AnalyzerResource) -> tuple[str, str]:
     fields = request.properties.fields
     if "apiVersion" in fields:
         group = group_of(peek(request.properties, "apiVersion") or "")
-    return group, (peek(request.properties, "kind") or "") if "kind" in fields else kind
+    if "kind" in fields:
+        kind = peek(request.properties, "kind") or ""
+    return group_today(group, kind.removesuffix("List")), kind
 
 
 def _is_kubernetes(request: AnalyzeRequest | AnalyzerResource) -> bool:
@@ -81,8 +83,10 @@ def _elements(
         if isinstance(inner, dict):
             found = implied | inner
             version, its_kind = found.get("apiVersion"), found.get("kind")
-            if isinstance(version, str) and isinstance(its_kind, str) and _wants(wanted, group_of(version), its_kind):
-                yield _resource(request, found)
+            if isinstance(version, str) and isinstance(its_kind, str):
+                group = group_today(group_of(version), its_kind)
+                if _wants(wanted, group, its_kind):
+                    yield _resource(request, found)
 
 
 def _resource(request: AnalyzeRequest | AnalyzerResource, body: dict[str, Plain]) -> Resource:
