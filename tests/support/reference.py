@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from components.kube.access import Access, AccessTable, Neighbour, Workload
 from policies.rule import ANY, Rule
+from tests.policies.reported import Fault, Gap
 
 
 @dataclass(frozen=True)
@@ -157,3 +158,53 @@ def rules(known: Iterable[Rule]) -> str:
     lead = "What nobody may deploy, written by `make golden` from `policies/rules`: one file, one page for each rule."
     rows = [f"| [{each.name}]({each.name}.md) | {each.scope} | {each.description} |" for each in known]
     return f"# Policies\n\n{lead}\n\n| rule | judges | what holds |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def reports(faults: Iterable[tuple[Fault, str]], gaps: Iterable[Gap]) -> str:
+    """A Markdown page of what the reports built and which policy refuses what of it.
+
+    Args:
+        faults: each with the message about it.
+        gaps: what no policy refuses.
+    """
+    lead = (
+        "The platform that this one replaces, as its reports describe it, stands as manifests in "
+        "[tests/policies/reports](../tests/policies/reports): `final` is how it ended, `earlier` what the reports "
+        "found or left behind on the way (not all of it at once), `next` what they say comes next; `both` belongs to "
+        "each. A comment on each object says which report it is from, and what had to be filled in. This command "
+        "refuses it:\n\n"
+        '```\nmake policy FILES="tests/policies/reports/both tests/policies/reports/final"\n```\n\n'
+        "This page is written by `make golden`. `tests/policies/test_policy_reports.py` repairs each fault by itself, "
+        "and it is no longer found."
+    )
+    rows = [
+        f"| {fault.requirement} | {fault.what} | {fault.said} | {fault.state} "
+        f"| [{fault.rule}](rules/{fault.rule}.md) | {_cell(message.partition('. Allowed: ')[0])} |"
+        for fault, message in faults
+    ]
+    missed = [f"| {gap.requirement} | {gap.what} | {gap.said} | {_cell(gap.why)} |" for gap in gaps]
+    note = (
+        "Only what the reports say or imply is listed; what else the pack says is mostly of fields that had to be "
+        "filled in. The rules have their defaults. With `CONFIG=dev` or `prod` tags are enough for an image; dev "
+        "keeps nothing of a quota free, so Q1 is allowed; prod says that MLflow and Feast have a login in front "
+        "(`published`), so their routes are.\n\n"
+        "Q1 rests on amounts that are filled in: each pod that the reports count has the limits that they tell, or "
+        "else 1 CPU, and a sidecar with the 2 CPUs that Istio gives it. The demand fits into 160 CPUs only where "
+        "none are kept free, of which the default is 10 %. It fits into the 200 of the final state, where nothing is "
+        "found."
+    )
+    return "\n".join(
+        [
+            f"# The reports, judged\n\n{lead}\n\n## What is refused\n\n{note}\n",
+            "| | fault | where the reports say so | state | rule | what it says |\n|---|---|---|---|---|---|",
+            *rows,
+            "\n## What no rule catches\n",
+            "| | fault | where the reports say so | why not |\n|---|---|---|---|",
+            *missed,
+            "",
+        ]
+    )
+
+
+def _cell(text: str) -> str:
+    return _line(text).replace("|", "\\|")

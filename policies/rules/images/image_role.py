@@ -13,6 +13,7 @@ Why: KubeRay's operator was once deployed from `rayproject/ray`, whose entry poi
 refuse each other.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -34,14 +35,15 @@ class Role(RuleSettings):
     """The image's own entry point, which `command` may repeat."""
 
 
-_OPERATORS: Final = {"kuberay-operator": Role(images=("kuberay/operator",), entrypoint=("/manager",))}
+_KUBERAY: Final = Role(images=("kuberay/operator",), entrypoint=("/manager",))
+_OPERATORS: Final = {"kuberay-operator": _KUBERAY, "ray-operator": _KUBERAY}
 
 
 class Settings(RuleSettings):
     """Which image plays which role; forks and renamed copies belong in here."""
 
     operators: dict[str, Role] = _OPERATORS
-    """By what the workload, its pods or its container are called."""
+    """By what the workload, its pods or its container are called, as whole words: `xray-operator` is another."""
     ray: tuple[str, ...] = ("rayproject/ray", "rayproject/ray-ml", "rayproject/ray-llm", "ml-platform/ray-gpu")
     """Repositories of Ray without registry."""
 
@@ -60,9 +62,10 @@ def find(resource: Resource, settings: Settings) -> Results:
 def _called(name: str, resource: Resource, template: PodTemplate) -> list[Node]:
     """The containers of which one has to be the operator."""
     containers = template.spec.get("containers").items()
-    so_called = [node for node in containers if name in node.get("name").text()]
+    called = re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])")
+    so_called = [node for node in containers if called.search(node.get("name").text())]
     names = (resource.name, *(template.label(key).text() for key in _NAMES))
-    return so_called or (containers if any(name in each for each in names) else [])
+    return so_called or (containers if any(map(called.search, names)) else [])
 
 
 def _operator(resource: Resource, name: str, role: Role, candidates: list[Node]) -> Iterator[Finding]:
