@@ -55,6 +55,15 @@ class PodsOf(RuleSettings):
         return Pod("any", self.namespace, self.labels, ports=ports)
 
 
+class ForeignPods(RuleSettings):
+    """Pods of another stack, by labels, in one namespace or in every one that the stack has pods in."""
+
+    namespace: str = ""
+    """Theirs; every one of the stack's own pods where none is said."""
+    labels: dict[str, str]
+    """That each of them has."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """The pods of one template, and whom the evaluator takes for one of them."""
@@ -102,14 +111,23 @@ class Mesh:
         enabled = {name for name, said in self.injection.items() if said == "enabled"}
         return sorted(enabled | {pod.namespace for pod in self.pods if pod.meshed})
 
-    def selectable(self, others: Iterable[PodsOf]) -> tuple[Pod, ...]:
+    def foreign(self, others: Iterable[ForeignPods]) -> list[Pod]:
+        """One of each kind of other stacks' pods, in each namespace where they may be."""
+        own = sorted({pod.namespace for pod in self.pods})
+        return [
+            Pod("any", namespace, each.labels)
+            for each in others
+            for namespace in ([each.namespace] if each.namespace else own)
+        ]
+
+    def selectable(self, others: Iterable[ForeignPods]) -> tuple[Pod, ...]:
         """Every pod that a selector may mean: also those of other stacks, and the Job that KubeRay makes for a while.
 
         Source: buildRedisCleanupJob in KubeRay's raycluster_controller.go, a head with another node type.
         """
         heads = (pod for pod in self.pods if pod.labels.get("ray.io/node-type") == "head")
         cleanup = (replace(pod, labels={**pod.labels, "ray.io/node-type": "redis-cleanup"}) for pod in heads)
-        return (*self.pods, *cleanup, *(each.pod() for each in others))
+        return (*self.pods, *cleanup, *self.foreign(others))
 
     def home(self, namespace: str) -> tuple[Resource, str] | None:
         """Where to tell of a namespace: itself, or the first workload in it where it is another stack's."""

@@ -205,6 +205,7 @@ SAID_IN_SETTINGS = [
     ("authz-refs", "selector_that_matches_nothing", {"foreignPods": [PODS]}, 0),
     ("no-dangling", "service", {"foreignPods": [PODS]}, 0),
     ("no-dangling", "service", {"foreignPods": [PODS | {"namespace": "other"}]}, 1),
+    ("no-dangling", "service", {"foreignPods": [{"labels": PODS["labels"]}]}, 0),
 ]
 
 

@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from policies.mesh import WORKLOAD, Mesh, MeshSettings, PodsOf, kinds, selector_in, survey
+from policies.mesh import WORKLOAD, ForeignPods, Mesh, MeshSettings, kinds, selector_in, survey
 from policies.reach.authorization import IDENTITIES, AuthorizationPolicy
 from policies.reach.flaws import select_nothing
 from policies.reach.matching import identity_matches
@@ -38,7 +38,7 @@ class Settings(MeshSettings):
     """ServiceAccounts of other stacks that may be named, as `namespace/name`."""
     foreign_namespaces: tuple[str, ...] = ()
     """Namespaces of other stacks that may be named as a whole."""
-    foreign_pods: tuple[PodsOf, ...] = ()
+    foreign_pods: tuple[ForeignPods, ...] = ()
     """Pods of other stacks that may be selected."""
 
 

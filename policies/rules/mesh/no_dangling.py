@@ -17,7 +17,7 @@ its alerts never fire. All are valid objects, and one label that was renamed in 
 from collections.abc import Generator, Iterator, Mapping
 from typing import Final
 
-from policies.mesh import WORKLOAD, Mesh, MeshSettings, PodsOf, kinds, selector_in, survey
+from policies.mesh import WORKLOAD, ForeignPods, Mesh, MeshSettings, kinds, selector_in, survey
 from policies.reach import Pod
 from policies.reach.destinations import Service
 from policies.reach.flaws import select_nothing
@@ -32,7 +32,7 @@ _PATHS: Final = {"NetworkPolicy": "spec.podSelector", "PeerAuthentication": "spe
 class Settings(MeshSettings):
     """The mesh, and what other stacks own."""
 
-    foreign_pods: tuple[PodsOf, ...] = ()
+    foreign_pods: tuple[ForeignPods, ...] = ()
     """Pods of other stacks that may be selected."""
 
 
@@ -45,7 +45,7 @@ def find(stack: Stack, settings: Settings) -> Results:
         resource = mesh.sources[flaw.object]
         if resource.kind in _PATHS and not mesh.doubtful(resource.namespace, WORKLOAD):
             yield _dangling(resource, _PATHS[resource.kind])
-    yield from _services(mesh, pods, [each.pod() for each in settings.foreign_pods])
+    yield from _services(mesh, pods, mesh.foreign(settings.foreign_pods))
     labels = yield from _labels_of_services(mesh)
     for resource in stack.resources:
         try:
