@@ -190,6 +190,7 @@ def test_a_group_that_is_put_in_between_leaves_the_others_alone(dev: Stack) -> N
         "minReplicas": 0,
         "maxReplicas": 2,
         "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "500m", "memory": "1Gi"}},
+        "sharedMemory": "256Mi",
     }
     done = dev.with_config(ray={"workerGroups": [cpu, small, gpu]}).up()
     assert done.code == 0, done.text
