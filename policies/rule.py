@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from policies.view import Resource, Unreadable
+
+T = TypeVar("T")
 
 Level = Literal["mandatory", "advisory", "disabled"]
 
@@ -44,6 +46,15 @@ class Finding:
 
 Results = Iterator[Finding | Unreadable]
 """What `find` yields. A stack rule yields, not raises, what it could not read, so that it goes on with the rest."""
+
+
+def as_far_as_readable(checks: Iterable[Iterator[T | Unreadable]]) -> Iterator[T | Unreadable]:
+    """What each check finds until it meets something that it cannot read, which is told; the next one goes on."""
+    for check in checks:
+        try:
+            yield from check
+        except Unreadable as unreadable:
+            yield unreadable
 
 
 @dataclass(frozen=True)

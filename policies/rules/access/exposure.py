@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from policies import ray
-from policies.rule import Finding, Results, Rule, RuleSettings
-from policies.view import Node, Resource, Unreadable
+from policies.rule import Finding, Results, Rule, RuleSettings, as_far_as_readable
+from policies.view import Node, Resource
 
 _PRIVATE: Final = {
     6379: "the state of Ray, or Redis",
@@ -67,11 +67,7 @@ def find(resource: Resource, settings: Settings) -> Results:
             checks = [_route(resource, rule, settings) for rule in spec.get("rules").items()]
         case _:
             checks = [_ray(resource)]
-    for check in checks:
-        try:
-            yield from check
-        except Unreadable as unreadable:
-            yield unreadable
+    yield from as_far_as_readable(checks)
 
 
 def _service(resource: Resource, spec: Node, settings: Settings) -> Iterator[Finding]:

@@ -17,8 +17,8 @@ exception by name. Source: CIS Kubernetes Benchmark 5.1; Kubernetes, "Role Based
 from collections.abc import Iterator
 from typing import Final
 
-from policies.rule import Finding, Results, Rule, RuleSettings
-from policies.view import Node, Resource, Unreadable
+from policies.rule import Finding, Results, Rule, RuleSettings, as_far_as_readable
+from policies.view import Node, Resource
 
 _GROUP: Final = "rbac.authorization.k8s.io"
 _ROLES: Final = ("Role", "ClusterRole")
@@ -53,11 +53,8 @@ def find(resource: Resource, settings: Settings) -> Results:
         yield from _binding(resource, settings)
         return
     yield from _aggregation(resource)
-    for rule in resource.body.get("rules").items():
-        try:
-            yield from _rule(resource, rule, settings)
-        except Unreadable as unreadable:
-            yield unreadable
+    rules = resource.body.get("rules").items()
+    yield from as_far_as_readable(_rule(resource, rule, settings) for rule in rules)
 
 
 def _rule(resource: Resource, rule: Node, settings: Settings) -> Iterator[Finding]:

@@ -12,8 +12,8 @@ will. Tokens of the pod expire within the hour; those in Secrets never do.
 """
 
 from policies.pods import KINDS, templates
-from policies.rule import Finding, Results, Rule, RuleSettings
-from policies.view import Node, Resource, Unreadable
+from policies.rule import Finding, Results, Rule, RuleSettings, as_far_as_readable
+from policies.view import Node, Resource
 
 
 class Settings(RuleSettings):
@@ -32,11 +32,7 @@ def find(resource: Resource, settings: Settings) -> Results:
     for template in templates(resource):
         if not template.spec.exists():  # of an operator's own making
             continue
-        for check in (_own_account, _mount):
-            try:
-                yield from check(resource, template.spec, settings)
-            except Unreadable as unreadable:
-                yield unreadable
+        yield from as_far_as_readable(check(resource, template.spec, settings) for check in (_own_account, _mount))
 
 
 def _account(resource: Resource) -> Results:

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 from policies import images
 from policies.pods import KINDS
-from policies.rule import Finding, Results, Rule, RuleSettings
-from policies.view import Node, Resource, Unreadable
+from policies.rule import Finding, Results, Rule, RuleSettings, as_far_as_readable
+from policies.view import Node, Resource
 
 
 class Settings(RuleSettings):
@@ -29,11 +29,7 @@ class Settings(RuleSettings):
 
 def find(resource: Resource, settings: Settings) -> Results:
     """Judge every image that the object names, and go on where one is not known."""
-    for node in images.named(resource):
-        try:
-            yield from _judge(resource, node, settings)
-        except Unreadable as unreadable:
-            yield unreadable
+    yield from as_far_as_readable(_judge(resource, node, settings) for node in images.named(resource))
 
 
 def _judge(resource: Resource, node: Node, settings: Settings) -> Iterator[Finding]:

@@ -19,8 +19,8 @@ from typing import Final
 
 from policies import images, ray
 from policies.pods import KINDS, PodTemplate, templates
-from policies.rule import Finding, Results, Rule, RuleSettings
-from policies.view import Node, Resource, Unreadable
+from policies.rule import Finding, Results, Rule, RuleSettings, as_far_as_readable
+from policies.view import Node, Resource
 
 ANNOTATION: Final = "ml-platform/ray-version"
 _NAMES: Final = ("app.kubernetes.io/name", "app.kubernetes.io/component", "app")
@@ -105,11 +105,8 @@ def _ray(resource: Resource, settings: Settings) -> Results:
             continue
         submitters = [job.get("submitterPodTemplate") for job in ray.jobs(resource)]
         pods = [group.get("template") for group in ray.groups(cluster)]
-        for template in [*pods, *(node for node in submitters if node.exists())]:
-            try:
-                yield from _ray_pod(resource, template, version.text(), settings)
-            except Unreadable as unreadable:
-                yield unreadable
+        templates = [*pods, *(node for node in submitters if node.exists())]
+        yield from as_far_as_readable(_ray_pod(resource, template, version.text(), settings) for template in templates)
 
 
 def _ray_pod(resource: Resource, template: Node, version: str, settings: Settings) -> Iterator[Finding]:

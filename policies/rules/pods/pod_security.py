@@ -18,7 +18,7 @@ from typing import Final
 
 from policies import ray
 from policies.pods import KINDS, PodTemplate, templates
-from policies.rule import Finding, Results, Rule, RuleSettings
+from policies.rule import Finding, Results, Rule, RuleSettings, as_far_as_readable
 from policies.view import Node, Resource, Unreadable
 
 _ENFORCE: Final = "pod-security.kubernetes.io/enforce"
@@ -92,10 +92,10 @@ def _namespace(resource: Resource, settings: Settings) -> Iterator[Finding]:
 def _pod(template: PodTemplate) -> Iterator[Flaw | Unreadable]:
     spec = template.spec
     context = spec.get("securityContext")
-    yield from _read(
+    yield from as_far_as_readable((
         _host_namespaces(spec), _volumes(spec), _sysctls(context), _user(context), _profiles(context),
         _app_armor_annotations(template.node.get("metadata", "annotations")),
-    )  # fmt: skip
+    ))  # fmt: skip
     for part in ("containers", "initContainers", "ephemeralContainers"):
         for container in spec.get(part).items():
             yield from _process(container, context)
@@ -104,19 +104,10 @@ def _pod(template: PodTemplate) -> Iterator[Flaw | Unreadable]:
 def _process(container: Node, pod: Node) -> Iterator[Flaw | Unreadable]:
     """One container, or what stands for it, in a pod with this security context."""
     context = container.get("securityContext")
-    yield from _read(
+    yield from as_far_as_readable((
         _privilege(context), _capabilities(context), _user(context), _non_root(context, pod), _seccomp(context, pod),
         _profiles(context), _ports(container), _handlers(container),
-    )  # fmt: skip
-
-
-def _read(*checks: Iterator[Flaw]) -> Iterator[Flaw | Unreadable]:
-    """Each check as far as it can be read."""
-    for check in checks:
-        try:
-            yield from check
-        except Unreadable as unreadable:
-            yield unreadable
+    ))  # fmt: skip
 
 
 def _host_namespaces(spec: Node) -> Iterator[Flaw]:
