@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -87,6 +89,13 @@ class Node:
         if not isinstance(raw, str):
             raise Malformed(self.path, "expected a string")
         return raw
+
+    def decoded(self) -> str:
+        """The text that a field holds in base64; nothing where it is absent."""
+        try:
+            return base64.b64decode(self.text(), validate=True).decode(errors="replace")
+        except (binascii.Error, ValueError):
+            raise Malformed(self.path, "expected base64") from None
 
     def integer(self, default: int) -> int:
         """A whole number of zero or more; `default` where it is absent."""

@@ -13,15 +13,13 @@ Why: whoever may read a pod or a ConfigMap reads it, as do logs, backups and eve
 permissions of its own and encryption at rest. No message of this rule shows what it found.
 """
 
-import base64
-import binascii
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from policies.credentials import by_form, in_text, is_count, is_file, is_literal, names_a_credential
 from policies.pods import KINDS, templates
 from policies.rule import Finding, Results, Rule, RuleSettings
-from policies.view import Malformed, Node, Resource, Unreadable
+from policies.view import Node, Resource, Unreadable
 
 _RAY_TEXTS: Final = ("entrypoint", "runtimeEnvYAML", "serveConfigV2")
 _KONG: Final = frozenset(("configuration.konghq.com", kind) for kind in ("KongPlugin", "KongClusterPlugin"))
@@ -131,10 +129,7 @@ def _config_map(body: Node) -> Iterator[_Place]:
 def _decoded(node: Node) -> Node:
     if not isinstance(node.raw, str):
         return node
-    try:
-        return Node(base64.b64decode(node.raw, validate=True).decode(errors="replace"), node.path)
-    except (binascii.Error, ValueError):
-        raise Malformed(node.path, "expected base64") from None
+    return Node(node.decoded(), node.path)
 
 
 def _ray(spec: Node) -> Iterator[_Place]:
