@@ -19,6 +19,7 @@ from tests.support.web import ask, forwarded
 API, UI, UNKNOWN = "api.example.com", "mlflow.example.com", "unknown.example.com"
 TEAM, AUDIENCE = "acme", "0123456789abcdef" * 4
 EDGE = "edge"
+GROUPS = ("networking", "security", "telemetry")
 JOBS = Path(__file__).with_name("jobs")
 
 pytestmark = pytest.mark.usefixtures("door", "opened")
@@ -75,10 +76,16 @@ def door(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]
 
 
 @pytest.fixture(scope="module")
-def opened(dev: Stack) -> Iterator[Stack]:
-    """The platform with its routes."""
+def opened(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The platform with its routes; the pack knows of the gateway."""
+    judged = dev.judged_with(
+        tmp_path_factory.mktemp("pack"),
+        crd_first={"installed": [f"{group}.istio.io" for group in GROUPS] + ["gateway.networking.k8s.io", "ray.io"]},
+        exposure={"published": ["feast-server:6566", "mlflow:5000"]},
+        authz_refs={"foreignAccounts": [f"{EDGE}/{EDGE}-istio"]},
+    )
     addons = [*dev.config["ml-platform:cluster"]["addons"], "gateway-api"]
-    with changed(dev, cluster={"addons": addons}, mlflow={"hosts": [UI]}, gateway=GATEWAY) as stack:
+    with changed(judged, cluster={"addons": addons}, mlflow={"hosts": [UI]}, gateway=GATEWAY) as stack:
         yield stack
 
 

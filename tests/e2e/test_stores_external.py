@@ -1,5 +1,7 @@
 """An object store outside the platform, as AWS S3 is: moto's server stands in for it."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.clients import s3
@@ -9,10 +11,11 @@ from tests.support.ray import head, replaced
 
 URL = "http://moto:5555"
 KEYS = "moto-keys"
+CLIENTS = {"ml-platform/client": "true"}
 
 
 @pytest.fixture
-def outside(dev: Stack) -> Stack:
+def outside(dev: Stack, tmp_path: Path) -> Stack:
     """The platform on moto's server; whatever changes it next brings it back."""
     labels = {"app": "moto"}
     strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
@@ -35,7 +38,9 @@ def outside(dev: Stack) -> Stack:
     dev.create(*objects)
     dev.kubectl("wait", "--for=condition=Ready", "pod/moto", "--timeout=60s")
     ray = head(dev)
-    stack = dev.with_config(stores={"objectStore": {"external": {"url": URL, "secret": KEYS, "pods": labels}}})
+    known = {"foreignPods": [{"labels": labels}, {"labels": CLIENTS}]}
+    judged = dev.judged_with(tmp_path, no_dangling=known, authz_refs=known)
+    stack = judged.with_config(stores={"objectStore": {"external": {"url": URL, "secret": KEYS, "pods": labels}}})
     done = stack.up()
     assert done.code == 0, done.text
     replaced(stack, ray)

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sandbox.workspace import ROOT
-from tests.support.engine import Outcome, Stack
+from tests.support.engine import Outcome, Stack, pack_copy
 
 CRASH = """
 from dataclasses import replace
@@ -55,10 +53,7 @@ def has_an_exception_that_ran_out(pack: Path) -> None:
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
-    """A copy of the pack, with the packages that it is started with."""
-    shutil.copytree(ROOT / "policies", tmp_path / "policies")
-    (tmp_path / ".venv").symlink_to(sys.prefix)
-    return tmp_path / "policies"
+    return pack_copy(tmp_path)
 
 
 @pytest.fixture(scope="module")

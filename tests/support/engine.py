@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import yaml
 
 from components.settings import Settings
 from sandbox.cluster import CONTEXT, Cluster
-from sandbox.workspace import POLICIES, ROOT, Workspace
+from sandbox.workspace import ROOT, Workspace
 from tests.support.configuration import load_with, stack_config
 
 
@@ -41,11 +42,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack of the platform in a namespace of its own."""
+    """One stack of the platform in a namespace of its own.
+
+    Attributes:
+        workspace: where its state is kept.
+        name: `dev` or `prod`.
+        config: that of its stack file, changed as the test wants it.
+        pack: the policy pack that judges it.
+    """
 
     workspace: Workspace
     name: str
     config: dict[str, Any]
+    pack: Path = ROOT / "policies"
 
     @property
     def namespace(self) -> str:
@@ -60,6 +69,17 @@ class Stack:
             changed[full] = {**changed.get(full, {}), **value} if isinstance(value, dict) else value
         return replace(self, config=changed)
 
+    def judged_with(self, directory: Path, **rules: dict[str, Any]) -> "Stack":
+        """The same stack, judged by a copy of the pack with other settings of rules: `no_dangling={...}`."""
+        pack = pack_copy(directory)
+        file = pack / "config" / f"{self.name}.json"
+        choice = json.loads(file.read_text())
+        for rule, values in rules.items():
+            own = choice["rules"][rule.replace("_", "-")]
+            own["settings"] = {**own.get("settings", {}), **values}
+        file.write_text(json.dumps(choice))
+        return replace(self, pack=pack)
+
     def pulumi(self, *command: str, program: Path = ROOT, env: dict[str, str] | None = None) -> Outcome:
         """Run a command on the stack."""
         text = yaml.safe_dump({"config": self.config})
@@ -70,11 +90,11 @@ class Stack:
 
     def up(self, *flags: str) -> Outcome:
         """`pulumi up` with the policy pack, as `make up` does it."""
-        return self.pulumi("up", "--yes", *POLICIES, *flags)
+        return self.pulumi("up", "--yes", "--policy-pack", str(self.pack), *flags)
 
     def preview(self, *flags: str) -> Outcome:
         """`pulumi preview` with the policy pack."""
-        return self.pulumi("preview", *POLICIES, *flags)
+        return self.pulumi("preview", "--policy-pack", str(self.pack), *flags)
 
     def destroy(self) -> Outcome:
         """`pulumi destroy`."""
@@ -138,6 +158,13 @@ def stack(base: Workspace, directory: Path, name: str, namespace: str) -> Stack:
     if cluster.get("kind") == "existing":
         config["kubernetes:context"] = CONTEXT
     return Stack(Workspace(directory, base.cluster), name, config)
+
+
+def pack_copy(directory: Path) -> Path:
+    """A copy of the policy pack, with the packages that it is started with."""
+    shutil.copytree(ROOT / "policies", directory / "policies")
+    (directory / ".venv").symlink_to(sys.prefix)
+    return directory / "policies"
 
 
 @contextmanager
