@@ -7,15 +7,12 @@ mandatory rule is broken, 1 where one is, 2 where a file cannot be read.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest
 
 from policies import configuration, wire_view
 from policies.configuration import Configuration, ConfigurationError
@@ -25,6 +22,8 @@ from policies.view import Resource, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest
 
 _ENDINGS: Final = (".yaml", ".yml", ".json")
 JUDGING: Final = tuple(rule for rule in RULES if not rule.asks_program)
@@ -130,11 +129,7 @@ def _requests(file: Path) -> Iterator[AnalyzeRequest]:
                 continue
             if not isinstance(document, dict) or not {"apiVersion", "kind"} <= document.keys():
                 raise ManifestError(f"document {number} is no Kubernetes object: it has no apiVersion and kind")
-            where = f"{file}, document {number}"
-            body = Struct()
-            body.update(json.loads(json.dumps(document)))
-            kind = f"kubernetes:{document['apiVersion']}:{document['kind']}"
-            yield AnalyzeRequest(urn=f"urn:pulumi:manifests::{where}::{kind}", type=kind, properties=body)
+            yield wire_view.asked(document, f"urn:pulumi:manifests::{file}, document {number}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest
 
 from policies.decode import Plain, Secret, decode, peek
 from policies.rule import ANY
@@ -11,7 +15,7 @@ from policies.view import Node, Options, Resource, group_of, group_today, kind_o
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest, AnalyzerResource
+    from pulumi.runtime.proto.analyzer_pb2 import AnalyzerResource
 
 _SECRET_FIELDS: Final = ("data", "stringData")
 _KIND_FIELDS: Final = ("apiVersion", "kind")
@@ -31,6 +35,15 @@ def resources(request: AnalyzeRequest | AnalyzerResource, wanted: frozenset[tupl
             yield from _elements(request, kind.removesuffix("List"), wanted)
     elif ANY in wanted and _is_kubernetes(request) and kind:
         yield _resource(request, decode(request.properties, only=_OUTLINE))
+
+
+def asked(manifest: Mapping[str, Any], urn: str = "") -> AnalyzeRequest:
+    """The request that the engine would send for an object that somebody has in hand."""
+    body = Struct()
+    # Kubernetes reads YAML as JSON: keys are texts.
+    body.update(json.loads(json.dumps(manifest)))
+    token = f"kubernetes:{manifest['apiVersion']}:{manifest['kind']}"
+    return AnalyzeRequest(urn=f"{urn}::{token}", type=token, properties=body)
 
 
 def order(requests: Iterable[AnalyzerResource]) -> Mapping[str, tuple[str, ...]]:

@@ -5,22 +5,20 @@ CRDs of its addons. What changes is told against what the program of another com
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest
 
-from policies import configuration, quantity, wire_view
+from policies import configuration, quantity
 from policies.configuration import ConfigurationError
 from policies.ledger import Ledger, Line, ledger
 from policies.pack import RULES
 from policies.rules.quota import quota_covers_demand
 from policies.view import Stack
-from sandbox import preview
+from sandbox import addons, preview
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.preview import Preview
 from sandbox.processes import run
@@ -28,17 +26,17 @@ from sandbox.report import Budget, report
 from sandbox.tools import Toolbox
 from sandbox.workspace import POLICIES, ROOT, Workspace
 
-ADDONS = {"gateway-api": "gateway-crds", "cert-manager": "cert-manager-crds", "kong": "kong-crds"}
-"""Tools that hold the CRDs of an addon; Istio the sandbox has anyway."""
-
 PAGES = "docs/rules"
 
 
-def check(stack: str, toolbox: Toolbox, environment: Mapping[str, str], *, base: str = "") -> tuple[bool, str]:
+def check(
+    stack: str, config: Mapping[str, Any], toolbox: Toolbox, environment: Mapping[str, str], *, base: str = ""
+) -> tuple[bool, str]:
     """Preview a stack and say what is found.
 
     Args:
         stack: its name.
+        config: that of its stack file.
         toolbox: the pinned tools.
         environment: that of a CI system, which says where pages are.
         base: the commit that changes are told against; none for no comparison.
@@ -49,7 +47,10 @@ def check(stack: str, toolbox: Toolbox, environment: Mapping[str, str], *, base:
     Raises:
         ClusterError: the cluster did not start, or there is no such commit.
     """
-    with _workspace(toolbox, stack) as workspace, _program(base) as other:
+    cluster = config.get("ml-platform:cluster")
+    listed = cluster.get("addons") if isinstance(cluster, dict) else None
+    installed = listed if isinstance(listed, list) else []  # what is wrong in a setting, the preview says
+    with _workspace(toolbox, stack, installed) as workspace, _program(base) as other:
         after = _preview(workspace, stack, ROOT, *POLICIES)
         before = _preview(workspace, stack, other) if other else None
     text = report(
@@ -91,14 +92,7 @@ def _bound(line: Line) -> str:
 
 
 def _ledger(preview: Preview, settings: quota_covers_demand.Settings) -> Ledger:
-    requests = []
-    for name, inputs in preview.objects.items():
-        body = Struct()
-        body.update(inputs)
-        requests.append(AnalyzeRequest(urn=name, type=f"kubernetes:{inputs['kind']}", properties=body))
-    wanted = quota_covers_demand.RULE.kinds
-    resources = tuple(each for request in requests for each in wire_view.resources(request, wanted))
-    return ledger(Stack(resources), settings.survey())
+    return ledger(Stack(tuple(preview.objects.values())), settings.survey())
 
 
 def pages(environment: Mapping[str, str]) -> dict[str, str]:
@@ -126,30 +120,18 @@ def stack_file(text: str) -> str:
 
 
 @contextmanager
-def _workspace(toolbox: Toolbox, stack: str) -> Iterator[Workspace]:
+def _workspace(toolbox: Toolbox, stack: str, installed: Iterable[str]) -> Iterator[Workspace]:
     """A cluster of its own, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="ml-platform-check-") as directory:
         workspace = Workspace(Path(directory), Cluster(Path(directory, "cluster"), toolbox))
         try:
             workspace.cluster.up()
-            _install(workspace.cluster, stack)
+            addons.install(workspace.cluster, installed)
             if not workspace.apply_crds(stack, capture=True):
                 raise ClusterError("the CRDs were not applied")
             yield workspace
         finally:
             workspace.cluster.down()
-
-
-def _install(cluster: Cluster, stack: str) -> None:
-    """The CRDs of the stack's addons."""
-    config = (yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text()) or {}).get("config", {})
-    settings = config.get("ml-platform:cluster")
-    addons = settings.get("addons") if isinstance(settings, dict) else ()
-    tools = [ADDONS[addon] for addon in addons or () if addon in ADDONS]
-    for tool in tools:
-        cluster.kubectl("apply", "--server-side", "--filename", str(cluster.toolbox.homes[tool]))
-    if tools:
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
 
 @contextmanager

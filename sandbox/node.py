@@ -133,6 +133,7 @@ class Node:
             self.load(*archives)
             return False
         port = server.rpartition(":")[2]
+        wanted = [*self._own_images(), *archives]
         if not (self._component("init").running and self._component("containerd").running):
             self._clear()
             self._configure(pki, port)
@@ -140,11 +141,10 @@ class Node:
             if new:
                 image_store.lend(self._root)
             self._enter()
-            wanted = [*self._own_images(), *archives]
             if self.load(*wanted) and new:
                 self._keep_images(wanted)
         else:
-            self.load(*self._own_images(), *archives)
+            self.load(*wanted)
         kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(OBJECTS))
         for name, command in self._commands(port).items():
             if not self._component(name).running:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from policies import wire_view
+from policies.decode import UNKNOWN, Plain, Secret
+from policies.view import Resource
+
 STREAMING = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
 """What makes the engine print events."""
-
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-# Key of an object that is a secret, text of an unknown: sdk/go/common/resource, sig/sig.go and plugin/rpc.go.
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Preview:
     """One preview.
 
     Attributes:
-        objects: the Kubernetes objects of the program as they would be, in the order of the program, by what people
-            call them: `Kind/namespace/name`.
+        objects: the Kubernetes objects of the program as they would be, as the policies see them, in the order of the
+            program, by what people call them: `Kind/namespace/name`.
         violations: of the policies, in the engine's order.
         errors: what else went wrong, in plain words.
     """
 
-    objects: Mapping[str, Mapping[str, Any]]
+    objects: Mapping[str, Resource]
     violations: tuple[Violation, ...]
     errors: tuple[str, ...]
 
@@ -54,7 +54,7 @@ class Preview:
 
 def read(events: Iterable[str]) -> Preview:
     """Read the lines of a stream; a line that is no event is left out."""
-    objects: dict[str, Mapping[str, Any]] = {}
+    objects: dict[str, Resource] = {}
     violations: list[Violation] = []
     errors: list[str] = []
     for event in _events(events):
@@ -63,7 +63,8 @@ def read(events: Iterable[str]) -> Preview:
         elif found := event.get("resourcePreEvent"):
             inputs = ((found["metadata"].get("new") or {}).get("inputs")) or {}
             if isinstance(inputs.get("kind"), str) and isinstance(inputs.get("apiVersion"), str):
-                objects[identity(inputs)] = inputs
+                resource = wire_view.whole(wire_view.asked(inputs))
+                objects[resource.identity] = resource
         elif (found := event.get("diagnosticEvent")) and found["severity"] == "error":
             errors.append(found["message"].strip())
     # The engine's own last words stand behind a violation, and behind an error of the program.
@@ -71,25 +72,18 @@ def read(events: Iterable[str]) -> Preview:
     return Preview(objects, tuple(violations), tuple(told or ([] if violations else errors)))
 
 
-def identity(manifest: Mapping[str, Any]) -> str:
-    """How people name an object."""
-    metadata = manifest.get("metadata") or {}
-    parts = (manifest["kind"], metadata.get("namespace"), metadata.get("name"))
-    return "/".join(str(part) for part in parts if part)
-
-
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def leaves(value: Plain, path: str = "") -> Iterator[tuple[str, str]]:
     """Every value in an object with its path; secrets and what is not known yet in words."""
-    if isinstance(value, dict) and _SIGNATURE not in value:
+    if isinstance(value, dict):
         for key, child in value.items():
             yield from leaves(child, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
         for index, child in enumerate(value):
             yield from leaves(child, f"{path}[{index}]")
-    elif isinstance(value, dict):
+    elif isinstance(value, Secret):
         yield path, "a secret"
     else:
-        yield path, "not known yet" if value == _UNKNOWN else json.dumps(value)
+        yield path, "not known yet" if value is UNKNOWN else json.dumps(value)
 
 
 def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -125,7 +125,7 @@ def _changes(after: Preview, before: Preview | None, against: str) -> Iterator[s
 
 
 def _differences(before: Preview, after: Preview, name: str) -> list[tuple[str, str, str]]:
-    was, now = dict(leaves(before.objects[name])), dict(leaves(after.objects[name]))
+    was, now = (dict(leaves(side.objects[name].body.raw)) for side in (before, after))
     return [
         (path, _code(was.get(path)), _code(now.get(path)))
         for path in sorted(was.keys() | now.keys())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import addons
 from tests.support.engine import Stack, changed, eventually
 from tests.support.mlflow import tracking
 from tests.support.outside import Certificate, Door, Signer
@@ -43,8 +44,7 @@ GATEWAY = {
 def door(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """A Gateway of other people's: pods of Envoy in a namespace of their own."""
     cluster = dev.workspace.cluster
-    cluster.kubectl("apply", "--server-side", "--filename", str(cluster.toolbox.homes["gateway-crds"]))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    addons.install(cluster, ["gateway-api"])
     certificate = Certificate.made(tmp_path_factory.mktemp("tls"), API, UI, UNKNOWN)
     listener = {
         "name": "https",

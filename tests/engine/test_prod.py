@@ -9,7 +9,8 @@ import pytest
 
 from components.gateway import manifests
 from components.gateway.spec import GatewaySpec
-from sandbox.cluster import Cluster, ClusterError
+from sandbox import addons
+from sandbox.cluster import ClusterError
 from tests.support.engine import Outcome, Stack, eventually
 from tests.support.mesh import analysed, misread
 
@@ -40,13 +41,6 @@ def neighbour(name: str, port: int) -> list[dict[str, Any]]:
     ]
 
 
-def install(cluster: Cluster) -> None:
-    """The CRDs that a cluster has with the addons `gateway-api`, `kong` and `cert-manager`; nobody acts on them."""
-    for tool in ("gateway-crds", "cert-manager-crds", "kong-crds"):
-        cluster.kubectl("apply", "--server-side", "--filename", str(cluster.toolbox.homes[tool]))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-
-
 @pytest.fixture(scope="module")
 def prod(new_stack: Callable[[str, str], Stack]) -> Stack:
     stack = new_stack("prod", "prod-platform")
@@ -55,7 +49,7 @@ def prod(new_stack: Callable[[str, str], Stack]) -> Stack:
         for name, keys in SECRETS.items()
     ]
     objects = [*secrets, *(each for name, port in NEIGHBOURS.items() for each in neighbour(name, port))]
-    install(stack.workspace.cluster)
+    addons.install(stack.workspace.cluster, addons.TOOLS)
     stack.workspace.cluster.kubectl("create", "namespace", stack.namespace)
     stack.workspace.cluster.kubectl("label", "namespace", stack.namespace, "istio-injection=enabled")
     stack.create(*objects)

@@ -12,9 +12,9 @@ import pytest
 from policies.decode import Secret, Unknown
 from policies.pack import RULES
 from policies.view import group_of
+from sandbox import addons
 from sandbox.cluster import Cluster
 from sandbox.workspace import Workspace
-from tests.engine.test_prod import install
 from tests.policies.support import SAMPLES, Manifest, manifests
 from tests.support import engine
 
@@ -225,7 +225,7 @@ def against(found: dict[str, list[Manifest]], refused: dict[str, str]) -> list[s
 def ready(base: Workspace) -> Iterator[Cluster]:
     """The cluster with every CRD, and with namespaces that neither inject nor enforce anything."""
     cluster = base.cluster
-    install(cluster)
+    addons.install(cluster, addons.TOOLS)
     before = set(cluster.kubectl("get", "namespaces", "--output", "name").split())
     found = surroundings([each for some in objects().values() for each in some])
     cluster.kubectl("apply", "--server-side", "--filename", "-", stdin="\n---\n".join(map(text, found)))

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import preview
+from sandbox import addons, preview
 from sandbox.workspace import POLICIES, ROOT
-from tests.engine.test_prod import install
 from tests.support.engine import Stack
 from tests.violations import VIOLATIONS
 from tests.violations.program import CHOSEN, MAIN
@@ -54,7 +53,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stacks(new_stack: Callable[[str, str], Stack]) -> dict[str, Stack]:
     # A namespace that nobody makes, under the name that the faults know: they are in previews only.
     made = {name: new_stack(name, "data-platform") for name in ("dev", "prod")}
-    install(made["prod"].workspace.cluster)
+    addons.install(made["prod"].workspace.cluster, addons.TOOLS)
     return made
 
 

@@ -11,11 +11,10 @@ from policies.pack import RULES
 from policies.view import Stack
 from policies.wire_view import order, resources
 from tests.graph.test_program import settings_of
-from tests.policies.support import POLICIES, struct
+from tests.policies.support import POLICIES, WANTED, struct
 from tests.support.recorder import Recording, record
 
 STACKS = ("dev", "prod")
-WANTED = frozenset(kind for rule in RULES for kind in rule.kinds)
 
 
 @pytest.fixture(scope="module", params=STACKS)

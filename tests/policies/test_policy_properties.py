@@ -3,6 +3,7 @@
 import time
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import pytest
@@ -88,6 +89,10 @@ def resource(kind: tuple[str, str], body: Any) -> Manifest:
     return {**fields, "apiVersion": version, "kind": kind[1]}
 
 
+parsed = cache(manifests)
+"""YAML is slow to read, and every example starts with a sample."""
+
+
 def mutated(draw: st.DrawFn, value: Any) -> Any:
     """A copy of a sample in which some fields have another value."""
     if draw(st.integers(0, 24)) == 24:
@@ -103,7 +108,7 @@ def stacks(draw: st.DrawFn, rule: Any) -> list[Manifest]:
     sample = draw(st.sampled_from(sorted((SAMPLES / rule.name).rglob("*.yaml"))))
     found = [
         one | {key: mutated(draw, child) for key, child in one.items() if key not in ("apiVersion", "kind", "pulumi")}
-        for one in manifests(sample)
+        for one in parsed(sample)
     ]
     drawn = draw(st.lists(st.tuples(st.sampled_from(KINDS), VALUES), max_size=2))
     return [*found, *(resource(kind, body) for kind, body in drawn)]

@@ -71,8 +71,8 @@ def test_what_is_mandatory_refuses_and_what_is_advisory_does_not(level: str, ref
 
 
 def test_secrets_and_unknowns_are_words() -> None:
-    body = config_map("one", password=SECRET, later=UNKNOWN, list=[1, {"a": True}])
-    assert dict(leaves(body["data"])) == {
+    found = preview(config_map("one", password=SECRET, later=UNKNOWN, list=[1, {"a": True}]))
+    assert dict(leaves(found.objects["ConfigMap/ml/one"].body.get("data").raw)) == {
         "password": "a secret",
         "later": "not known yet",
         "list[0]": "1",
