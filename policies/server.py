@@ -55,6 +55,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         self._configuration = configuration.Configuration()
         self._configured = False
         self._preview = False
+        self._declared: set[str] = set()
         self._wanted = frozenset(kind for rule in rules for kind in rule.kinds)
 
     def Handshake(
@@ -94,6 +95,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
 
     def Analyze(self, request: wire.AnalyzeRequest, context: grpc.ServicerContext) -> wire.AnalyzeResponse:
         """Judge one resource before it is created or changed."""
+        self._declared.add(request.urn)
         judge = self._judge(request.urn, context)
         found: list[Diagnostic] = []
         try:
@@ -106,12 +108,19 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         return wire.AnalyzeResponse(diagnostics=[_diagnostic(each) for each in found])
 
     def AnalyzeStack(self, request: wire.AnalyzeStackRequest, context: grpc.ServicerContext) -> wire.AnalyzeResponse:
-        """Judge all resources together, at the end of a preview or an update."""
+        """Judge all resources together, at the end of a preview or an update.
+
+        With a refresh the engine also sends what the program has no more: `RefreshStep` leaves its state in
+        `deployment.news`, and nothing takes it out (pkg/resource/deploy/step_executor.go and step_generator.go,
+        `AnalyzeResources`). A quota that is about to go would still count. What the program declares, the engine has
+        asked about before, each by itself.
+        """
         found: list[Diagnostic] = []
         urn = request.resources[0].urn if request.resources else ""
+        staying = [each for each in request.resources if each.urn in self._declared or not self._declared]
         try:
-            resources = [each for one in request.resources for each in wire_view.resources(one, self._wanted)]
-            stack = Stack(tuple(resources), wire_view.order(request.resources))
+            resources = [each for one in staying for each in wire_view.resources(one, self._wanted)]
+            stack = Stack(tuple(resources), wire_view.order(staying))
             found = self._judge(urn, context).stack(stack)
         except RuleError as crash:
             _refuse(context, grpc.StatusCode.INTERNAL, str(crash))

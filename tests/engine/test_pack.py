@@ -3,10 +3,12 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sandbox.workspace import ROOT
 from tests.support.engine import Outcome, Stack, pack_copy
 
 CRASH = """
@@ -103,3 +105,52 @@ def test_the_copy_as_it_is_lets_the_stack_pass(dev: Stack, pack: Path) -> None:
     """The twin of all above: what stops them is what was broken."""
     done = dev.pulumi("preview", "--policy-pack", str(pack))
     assert done.code == 0, done.text
+
+
+QUOTA_ALONE = """
+RULES = tuple(rule for rule in RULES if rule.name == "quota-present")
+"""
+
+BOUNDED = """
+import os
+
+import pulumi_kubernetes as k8s
+
+space = k8s.core.v1.Namespace("space", metadata={"name": "bounded"})
+inside = {"namespace": space.metadata["name"]}
+if os.environ["BOUNDED"] == "yes":
+    keys = ("requests.cpu", "requests.memory", "limits.memory", "requests.storage", "persistentvolumeclaims", "pods")
+    k8s.core.v1.ResourceQuota("quota", metadata={"name": "quota", **inside}, spec={"hard": dict.fromkeys(keys, "0")})
+template = {"metadata": {"labels": {"app": "none"}}, "spec": {"containers": [{"name": "none", "image": "none"}]}}
+spec = {"replicas": 0, "selector": {"matchLabels": {"app": "none"}}, "template": template}
+k8s.apps.v1.Deployment("none", metadata={"name": "none", **inside}, spec=spec)
+"""
+
+
+def test_a_quota_that_is_taken_out_of_the_program_is_missed_though_the_refresh_has_seen_it(
+    new_stack: Callable[[str, str], Stack], pack: Path, tmp_path: Path
+) -> None:
+    """The engine sends what it refreshed along with what stays: a rule must not be content with what is about to go."""
+    with (pack / "pack.py").open("a") as file:
+        file.write(QUOTA_ALONE)
+    (pack / "config" / "dev.json").write_text("{}")
+    program = tmp_path / "program"
+    program.mkdir()
+    shutil.copy(ROOT / "Pulumi.yaml", program)
+    (program / "__main__.py").write_text(BOUNDED)
+    stack = replace(new_stack("dev", "bounded"), config={})
+
+    def pulumi(command: str, bounded: str) -> Outcome:
+        flags = ["preview", "--refresh"] if command == "preview" else [command, "--yes"]
+        judged = [] if command == "destroy" else ["--policy-pack", str(pack)]
+        return stack.pulumi(*flags, *judged, program=program, env={"BOUNDED": bounded})
+
+    done = pulumi("up", "yes")
+    assert done.code == 0, done.text
+    try:
+        less = pulumi("preview", "no")
+    finally:
+        gone = pulumi("destroy", "yes")
+    assert gone.code == 0, gone.text
+    assert less.code != 0, less.text
+    assert "no ResourceQuota bounds requests.cpu" in less.text

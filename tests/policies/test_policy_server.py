@@ -287,6 +287,20 @@ def test_a_stack_rule_knows_what_comes_after_what(tmp_path: Path) -> None:
     assert found.urn.endswith("::second")
 
 
+def test_what_the_program_declares_no_more_does_not_count_though_a_refresh_sends_it(tmp_path: Path) -> None:
+    gone, stays = ({**SECRET, "pulumi": {"name": name}} for name in ("gone", "stays"))
+    each_once = rule(
+        lambda stack, _: (Finding(one, "", "is there", "nothing", "go") for one in stack.resources), "stack"
+    )
+    with channel(tmp_path, (each_once,)) as stub:
+        analyze(stub, stays)
+        (found,) = analyze_stack(stub, gone, stays)
+        assert found.urn.endswith("::stays")
+    with channel(tmp_path, (each_once,)) as stub:
+        # Nothing was asked about by itself: all is judged, not nothing.
+        assert len(analyze_stack(stub, gone, stays)) == 2
+
+
 def test_a_crd_of_419_kb_is_passed_over_in_milliseconds(tmp_path: Path) -> None:
     fields = {f"field{index}": {"type": "string", "description": "x" * 60} for index in range(4000)}
     crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "spec": fields}
