@@ -13,7 +13,7 @@ import pytest
 
 from components.outputs import PlatformOutputs
 from sandbox.images import FOLDER
-from tests.support.engine import Outcome, Stack, eventually
+from tests.support.engine import Outcome, Stack, eventually, run
 from tests.support.mesh import analysed, misread, sidecar
 
 
@@ -225,6 +225,38 @@ def test_no_secret_is_in_the_state_or_in_what_was_printed(dev: Stack, first: Out
         if file.is_file() and not file.is_symlink() and file.stat().st_size < 50_000_000:
             assert token.encode() not in file.read_bytes(), file
     assert not (dev.workspace.directory / "pulumi" / "logs").is_dir()
+
+
+@pytest.fixture
+def exported(dev: Stack, tmp_path: Path) -> Path:
+    """The state, as `pulumi stack export` gives it."""
+    file = tmp_path / "state.json"
+    assert pulumi(dev, "stack", "export", "--stack", dev.name, "--file", str(file)).code == 0
+    return file
+
+
+def pulumi(stack: Stack, *command: str) -> Outcome:
+    """A command that needs no program."""
+    return run(str(stack.workspace.toolbox.binary("pulumi")), *command, env=stack.workspace.environment())
+
+
+def test_what_is_deployed_can_be_judged_without_program_and_cluster(dev: Stack, exported: Path) -> None:
+    judge = ("policy", "analyze", "--policy-pack", str(dev.pack), "--file", str(exported))
+    clean = pulumi(dev, *judge)
+    assert clean.code == 0, clean.text
+    assert "mandatory" not in clean.text
+    state = json.loads(exported.read_text())
+    (peers,) = (
+        each
+        for each in state["deployment"]["resources"]
+        if each["type"] == "kubernetes:security.istio.io/v1:PeerAuthentication"
+    )
+    for side in ("inputs", "outputs"):
+        peers[side]["spec"]["mtls"]["mode"] = "PERMISSIVE"
+    exported.write_text(json.dumps(state))
+    loose = pulumi(dev, *judge)
+    assert loose.code != 0, loose.text
+    assert "[mandatory]  mesh-strict" in loose.text
 
 
 def test_destroying_leaves_nothing(dev: Stack) -> None:
