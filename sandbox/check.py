@@ -50,7 +50,7 @@ def check(
     cluster = config.get("ml-platform:cluster")
     listed = cluster.get("addons") if isinstance(cluster, dict) else None
     installed = listed if isinstance(listed, list) else []  # what is wrong in a setting, the preview says
-    with _workspace(toolbox, stack, installed) as workspace, _program(base) as other:
+    with _program(base) as other, _workspace(toolbox, stack, installed) as workspace:
         after = _preview(workspace, stack, ROOT, *POLICIES)
         before = _preview(workspace, stack, other) if other else None
     text = report(

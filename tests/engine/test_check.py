@@ -37,10 +37,13 @@ def test_a_change_that_breaks_a_rule_is_refused_and_the_report_says_why(proposed
     assert done.code == 1, done.text
     text = report.read_text()
     assert text in done.text
-    assert text.startswith("<!-- ml-platform check dev -->\n\n## Stack `dev`: refused, 1 mandatory finding\n")
-    (finding,) = (line for line in text.splitlines() if "| mandatory |" in line)
-    assert finding.startswith("| [quota-covers-demand](docs/rules/quota-covers-demand.md) | mandatory | ")
-    assert "ml-platform:tenancy.quota" in finding
+    findings = [line for line in text.splitlines() if "| mandatory |" in line]
+    assert findings
+    count = f"{len(findings)} mandatory finding{'' if len(findings) == 1 else 's'}"
+    assert text.startswith(f"<!-- ml-platform check dev -->\n\n## Stack `dev`: refused, {count}\n")
+    for finding in findings:
+        assert finding.startswith("| [quota-covers-demand](docs/rules/quota-covers-demand.md) | mandatory | ")
+        assert "ml-platform:tenancy.quota" in finding
     assert "  - `spec.workerGroupSpecs[0].maxReplicas`: `5` → `50`" in text
     (limits,) = (line for line in text.splitlines() if line.startswith("| limits.cpu of "))
     before, after, allowed = (float(cell.split()[0]) for cell in limits.split("|")[2:5])
