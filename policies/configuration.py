@@ -73,7 +73,7 @@ class Configuration:
 
     def of(self, rule: Rule) -> RuleSettings:
         """The rule's settings: its defaults where nothing is said."""
-        return self.settings.get(rule.name) or rule.settings()
+        return self.settings.get(rule.name) or rule.defaults
 
 
 def load(folder: Path, stack: str, rules: Iterable[Rule]) -> Configuration:

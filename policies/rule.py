@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -78,6 +79,11 @@ class Rule:
     def wants(self, group: str, kind: str) -> bool:
         """Whether the rule judges objects of a kind."""
         return (group, kind) in self.kinds or ANY in self.kinds
+
+    @cached_property
+    def defaults(self) -> RuleSettings:
+        """The settings where a stack says nothing."""
+        return self.settings()
 
     @property
     def description(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from policies.decode import UNKNOWN, Plain, Secret
@@ -61,16 +62,16 @@ class Node:
 
     def get(self, *keys: str) -> Node:
         """The value under the keys; an absent one is a node that holds None."""
-        node = self
+        raw, path, secret = self.raw, self.path, self.secret
         for key in keys:
-            raw, secret = node._fields()
-            node = Node(raw.get(key), node.child_path(key), secret)
-        return node
+            fields, secret = _fields(raw, path, secret)
+            raw, path = fields.get(key), _child_path(path, key)
+        return Node(raw, path, secret)
 
     def mapping(self) -> dict[str, Node]:
         """The children of an object by key; nothing where it is absent."""
-        raw, secret = self._fields()
-        return {key: Node(value, self.child_path(key), secret) for key, value in raw.items()}
+        raw, secret = _fields(self.raw, self.path, self.secret)
+        return {key: Node(value, _child_path(self.path, key), secret) for key, value in raw.items()}
 
     def items(self) -> list[Node]:
         """The elements of a list; nothing where it is absent."""
@@ -136,27 +137,38 @@ class Node:
         raw, secret = self._known()
         return "[secret]" if secret else str(raw)
 
-    def _fields(self) -> tuple[dict[str, Plain], bool]:
-        raw, secret = self._known()
-        if raw is None:
-            return {}, secret
-        if not isinstance(raw, dict):
-            raise Malformed(self.path, "expected an object")
-        return raw, secret
-
     def _known(self) -> tuple[Plain, bool]:
-        raw, secret = self.raw, self.secret
-        while isinstance(raw, Secret):
-            raw, secret = raw.reveal(), True
-        if raw is UNKNOWN:
-            raise Undecided(self.path)
-        return raw, secret
+        return _known(self.raw, self.path, self.secret)
 
     def child_path(self, key: str) -> str:
         """The path of a child, quoted where the key itself has dots or slashes."""
-        if "." in key or "/" in key:
-            return f'{self.path}["{key}"]'
-        return f"{self.path}.{key}" if self.path else key
+        return _child_path(self.path, key)
+
+
+def _known(raw: Plain, path: str, secret: bool) -> tuple[Plain, bool]:
+    """The value inside of what marks it as secret, and whether anything does."""
+    while isinstance(raw, Secret):
+        raw, secret = raw.reveal(), True
+    if raw is UNKNOWN:
+        raise Undecided(path)
+    return raw, secret
+
+
+def _fields(raw: Plain, path: str, secret: bool) -> tuple[dict[str, Plain], bool]:
+    if type(raw) is dict:  # most are, and every read of a field comes by here
+        return raw, secret
+    raw, secret = _known(raw, path, secret)
+    if raw is None:
+        return {}, secret
+    if not isinstance(raw, dict):
+        raise Malformed(path, "expected an object")
+    return raw, secret
+
+
+def _child_path(path: str, key: str) -> str:
+    if "." in key or "/" in key:
+        return f'{path}["{key}"]'
+    return f"{path}.{key}" if path else key
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,29 +197,29 @@ class Resource:
     dependencies: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
 
-    @property
+    @cached_property
     def group(self) -> str:
         """The API group, of an old version the one of today; empty for the core group."""
         version = self.body.get("apiVersion")
         group = group_of(version.text()) if version.exists() else kind_of_token(self.token)[0]
         return group_today(group, self.kind) if group == EXTENSIONS else group
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The kind that the body states; the type token is another for patches and custom resources."""
         return self.body.get("kind").text(kind_of_token(self.token)[1])
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         """The namespace; `default` where the object does not say, as the API server reads it."""
         return self.body.get("metadata", "namespace").text("default")
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The object's name, or the one in the program while the engine has not chosen one."""
         return self._told("metadata", "name") or self.logical_name
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """How people and exceptions name it: `Kind/namespace/name`, without a namespace where it has none."""
         namespace = self._told("metadata", "namespace")
