@@ -5,13 +5,14 @@ CACHE := $(or $(ML_PLATFORM_CACHE),$(HOME)/.cache/ml-platform)
 LOCK := $(shell sha256sum requirements-dev.txt | cut -c1-12)
 VENV := $(CACHE)/venv/$(LOCK)
 PYTHON := $(VENV)/bin/python
+PEERS := $(CACHE)/bench/$(shell sha256sum bench/requirements.txt | cut -c1-12)
 export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview check policy down status crds tools images env test unit engine e2e lint format golden lock
+.PHONY: help up preview check policy down status crds tools images env test unit engine e2e lint format golden bench lock
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +72,9 @@ format: $(VENV)/.ready ## rewrite the code in the project's style
 golden: tools ## rewrite the golden files; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/golden
 
+bench: $(VENV)/.ready $(PEERS)/.ready ## measure the policy pack beside conftest and Pulumi's SDK; RUNS=5, JSON=file keeps every run
+	@PYTHONPATH=$(PEERS) $(PYTHON) -m bench $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json $(JSON))
+
 lock: $(VENV)/.ready ## resolve requirements*.in again
 	$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  requirements.in -o requirements.txt
@@ -82,4 +86,10 @@ $(VENV)/.ready:
 	@echo "python packages: installing into $(VENV)"
 	@rm -rf $(VENV) && python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# What is measured beside the pack is wanted nowhere else.
+$(PEERS)/.ready: $(VENV)/.ready
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target $(PEERS) \
+	  -r bench/requirements.txt
 	@touch $@

@@ -3,7 +3,6 @@
 from datetime import date
 
 import pytest
-from pulumi.runtime.proto.analyzer_pb2 import AnalyzerResource, AnalyzerResourceOptions
 
 from policies import configuration
 from policies.judge import Diagnostic, Judge
@@ -11,8 +10,8 @@ from policies.pack import RULES
 from policies.view import Stack
 from policies.wire_view import order, resources
 from tests.graph.test_program import settings_of
-from tests.policies.support import POLICIES, WANTED, struct
-from tests.support.recorder import Recording, record
+from tests.policies.support import POLICIES, WANTED
+from tests.support.recorder import Recording, record, sent
 
 STACKS = ("dev", "prod")
 
@@ -29,21 +28,7 @@ def program(stack: str) -> Stack:
 
 def seen(recording: Recording) -> Stack:
     """What a run registered as the pack sees it: over the wire."""
-    requests = [
-        AnalyzerResource(
-            urn=each.urn,
-            type=each.type,
-            name=each.name,
-            properties=struct(each.inputs),
-            dependencies=each.dependencies,
-            options=AnalyzerResourceOptions(
-                protect=each.protect,
-                parent=each.parent,
-                customTimeouts=AnalyzerResourceOptions.CustomTimeouts(**each.timeouts),
-            ),
-        )
-        for each in recording.resources.values()
-    ]
+    requests = sent(recording)
     found = tuple(resource for request in requests for resource in resources(request, WANTED))
     return Stack(found, order(requests))
 

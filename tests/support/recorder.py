@@ -10,12 +10,14 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime import stack as runtime_stack
+from pulumi.runtime.proto.analyzer_pb2 import AnalyzerResource, AnalyzerResourceOptions
 
 from components.kube.connection import Connection
 from components.outputs import PlatformOutputs
 from components.platform import Platform
 from components.settings import Settings
 from components.target import Target
+from tests.policies.support import struct
 
 
 @dataclass
@@ -159,6 +161,25 @@ def record(
         loop.close()
         asyncio.set_event_loop(None)
     return recording
+
+
+def sent(recording: Recording) -> list[AnalyzerResource]:
+    """What a run registered, as the engine sends it to a policy pack."""
+    return [
+        AnalyzerResource(
+            urn=each.urn,
+            type=each.type,
+            name=each.name,
+            properties=struct(each.inputs),
+            dependencies=each.dependencies,
+            options=AnalyzerResourceOptions(
+                protect=each.protect,
+                parent=each.parent,
+                customTimeouts=AnalyzerResourceOptions.CustomTimeouts(**each.timeouts),
+            ),
+        )
+        for each in recording.resources.values()
+    ]
 
 
 def _run(settings: Settings, target: Target, recording: Recording) -> None:
