@@ -1,18 +1,20 @@
 """GCS fault tolerance: the finalizer that KubeRay adds never keeps a stack from going."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support.engine import Stack, eventually
 
 SERVICES = "app.kubernetes.io/component=ray,app.kubernetes.io/managed-by=pulumi"
+CLIENTS = {"ml-platform/client": "true"}
 FINALIZER = "ray.io/gcs-ft-redis-cleanup-finalizer"
 
 
-def test_a_cluster_with_redis_is_destroyed_in_order(new_stack: Callable[[str, str], Stack]) -> None:
+def test_a_cluster_with_redis_is_destroyed_in_order(new_stack: Callable[[str, str], Stack], tmp_path: Path) -> None:
     redis = {"host": "redis-shared", "passwordSecret": "redis-password", "pods": {"app": "redis"}}
-    stack = new_stack("dev", "fault-tolerant").with_config(
-        stores={"redis": {"external": redis}}, ray={"gcsFaultTolerance": True}
-    )
+    known = {"foreignPods": [{"labels": redis["pods"]}, {"labels": CLIENTS}]}
+    judged = new_stack("dev", "fault-tolerant").judged_with(tmp_path, no_dangling=known, authz_refs=known)
+    stack = judged.with_config(stores={"redis": {"external": redis}}, ray={"gcsFaultTolerance": True})
     done = stack.up()
     assert done.code == 0, done.text
     cluster = stack.get("rayclusters.ray.io", "ray-cluster")
