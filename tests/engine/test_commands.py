@@ -23,6 +23,7 @@ def run_pulumi(checkout: Path, *args: str, env: dict[str, str]) -> Outcome:
     return run(str(install().binary("pulumi")), *args, "--non-interactive", cwd=checkout, env={**os.environ, **env})
 
 
+@pytest.mark.timeout(600)
 def test_up_deploys_again_changes_nothing_survives_a_crash_and_down_leaves_nothing(
     checkout: Path, tmp_path: Path
 ) -> None:
