@@ -20,7 +20,6 @@ from tests.support.web import ask, forwarded
 API, UI, UNKNOWN = "api.example.com", "mlflow.example.com", "unknown.example.com"
 TEAM, AUDIENCE = "acme", "0123456789abcdef" * 4
 EDGE = "edge"
-GROUPS = ("networking", "security", "telemetry")
 JOBS = Path(__file__).with_name("jobs")
 
 pytestmark = pytest.mark.usefixtures("door", "opened")
@@ -80,7 +79,7 @@ def opened(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
     """The platform with its routes; the pack knows of the gateway."""
     judged = dev.judged_with(
         tmp_path_factory.mktemp("pack"),
-        crd_first={"installed": [f"{group}.istio.io" for group in GROUPS] + ["gateway.networking.k8s.io", "ray.io"]},
+        crd_first={"installed": ["gateway.networking.k8s.io"]},
         exposure={"published": ["feast-server:6566", "mlflow:5000"]},
         authz_refs={"foreignAccounts": [f"{EDGE}/{EDGE}-istio"]},
     )

@@ -11,7 +11,6 @@ from tests.support.ray import head, replaced
 
 URL = "http://moto:5555"
 KEYS = "moto-keys"
-CLIENTS = {"ml-platform/client": "true"}
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def outside(dev: Stack, tmp_path: Path) -> Stack:
     dev.create(*objects)
     dev.kubectl("wait", "--for=condition=Ready", "pod/moto", "--timeout=60s")
     ray = head(dev)
-    known = {"foreignPods": [{"labels": labels}, {"labels": CLIENTS}]}
+    known = {"foreignPods": [{"labels": labels}]}
     judged = dev.judged_with(tmp_path, no_dangling=known, authz_refs=known)
     stack = judged.with_config(stores={"objectStore": {"external": {"url": URL, "secret": KEYS, "pods": labels}}})
     done = stack.up()

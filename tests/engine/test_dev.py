@@ -241,7 +241,7 @@ def pulumi(stack: Stack, *command: str) -> Outcome:
 
 
 def test_what_is_deployed_can_be_judged_without_program_and_cluster(dev: Stack, exported: Path) -> None:
-    judge = ("policy", "analyze", "--policy-pack", str(dev.pack), "--file", str(exported))
+    judge = ("policy", "analyze", *dev.policies, "--file", str(exported))
     clean = pulumi(dev, *judge)
     assert clean.code == 0, clean.text
     assert "mandatory" not in clean.text

@@ -6,13 +6,12 @@ from pathlib import Path
 from tests.support.engine import Stack, eventually
 
 SERVICES = "app.kubernetes.io/component=ray,app.kubernetes.io/managed-by=pulumi"
-CLIENTS = {"ml-platform/client": "true"}
 FINALIZER = "ray.io/gcs-ft-redis-cleanup-finalizer"
 
 
 def test_a_cluster_with_redis_is_destroyed_in_order(new_stack: Callable[[str, str], Stack], tmp_path: Path) -> None:
     redis = {"host": "redis-shared", "passwordSecret": "redis-password", "pods": {"app": "redis"}}
-    known = {"foreignPods": [{"labels": redis["pods"]}, {"labels": CLIENTS}]}
+    known = {"foreignPods": [{"labels": redis["pods"]}]}
     judged = new_stack("dev", "fault-tolerant").judged_with(tmp_path, no_dangling=known, authz_refs=known)
     stack = judged.with_config(stores={"redis": {"external": redis}}, ray={"gcsFaultTolerance": True})
     done = stack.up()

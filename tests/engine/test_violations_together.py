@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import addons, preview
-from sandbox.workspace import POLICIES, ROOT
+from sandbox.workspace import ROOT
 from tests.support.engine import Stack
 from tests.violations import VIOLATIONS
 from tests.violations.program import CHOSEN, MAIN
@@ -60,7 +60,7 @@ def stacks(new_stack: Callable[[str, str], Stack]) -> dict[str, Stack]:
 @pytest.mark.parametrize(("stack", "group"), CASES)
 def test_each_rule_speaks_and_no_other(stack: str, group: list[int], stacks: dict[str, Stack], program: Path) -> None:
     env = {**preview.STREAMING, CHOSEN: json.dumps(group)}
-    done = stacks[stack].pulumi("preview", "--json", *POLICIES, program=program, env=env)
+    done = stacks[stack].pulumi("preview", "--json", *stacks[stack].policies, program=program, env=env)
     assert done.code != 0, done.text
     found = preview.read(done.text.splitlines())
     assert found.errors == ()

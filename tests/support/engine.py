@@ -57,6 +57,11 @@ class Stack:
     pack: Path = ROOT / "policies"
 
     @property
+    def policies(self) -> tuple[str, str]:
+        """Flags of every command that is judged."""
+        return "--policy-pack", str(self.pack)
+
+    @property
     def namespace(self) -> str:
         """Where the stack's objects live."""
         return str(self.config.get("ml-platform:tenancy", {}).get("namespace", "data-platform"))
@@ -69,14 +74,18 @@ class Stack:
             changed[full] = {**changed.get(full, {}), **value} if isinstance(value, dict) else value
         return replace(self, config=changed)
 
-    def judged_with(self, directory: Path, **rules: dict[str, Any]) -> "Stack":
-        """The same stack, judged by a copy of the pack with other settings of rules: `no_dangling={...}`."""
+    def judged_with(self, directory: Path, **rules: dict[str, list[Any]]) -> "Stack":
+        """The same stack, judged by a copy of the pack in which lists of settings are longer.
+
+        `no_dangling={"foreignPods": [...]}` names pods beside those that the stack's own choice names.
+        """
         pack = pack_copy(directory)
         file = pack / "config" / f"{self.name}.json"
         choice = json.loads(file.read_text())
         for rule, values in rules.items():
-            own = choice["rules"][rule.replace("_", "-")]
-            own["settings"] = {**own.get("settings", {}), **values}
+            own = choice["rules"][rule.replace("_", "-")].setdefault("settings", {})
+            for key, more in values.items():
+                own[key] = [*own.get(key, []), *more]
         file.write_text(json.dumps(choice))
         return replace(self, pack=pack)
 
@@ -90,11 +99,11 @@ class Stack:
 
     def up(self, *flags: str) -> Outcome:
         """`pulumi up` with the policy pack, as `make up` does it."""
-        return self.pulumi("up", "--yes", "--policy-pack", str(self.pack), *flags)
+        return self.pulumi("up", "--yes", *self.policies, *flags)
 
     def preview(self, *flags: str) -> Outcome:
         """`pulumi preview` with the policy pack."""
-        return self.pulumi("preview", "--policy-pack", str(self.pack), *flags)
+        return self.pulumi("preview", *self.policies, *flags)
 
     def destroy(self) -> Outcome:
         """`pulumi destroy`."""
