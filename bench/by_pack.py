@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
@@ -23,9 +23,8 @@ from bench.corpus import request
 from bench.verdicts import Verdict
 from policies.manifests import read
 from policies.pack import RULES
-from policies.rule import Finding, Rule
+from policies.rule import Finding, Rule, as_far_as_readable
 from policies.server import Analyzer
-from policies.view import Resource, Unreadable
 from policies.wire_view import resources
 
 FOLDER: Final = Path(policies.__file__).parent
@@ -94,16 +93,9 @@ def verdicts(files: Sequence[Path], rules: Sequence[Rule]) -> tuple[set[Verdict]
         for resource in (each for asked in read([file]) for each in resources(asked, wanted)):
             for rule in rules:
                 if rule.wants(resource.group, resource.kind):
-                    for result in _results(rule, resource):
+                    for result in as_far_as_readable([rule.find(resource, rule.defaults)]):
                         if isinstance(result, Finding):
                             found.add(Verdict(file.name, rule.name, result.path))
                         else:
                             unread.add((file.name, rule.name))
     return found, unread
-
-
-def _results(rule: Rule, resource: Resource) -> Iterator[Finding | Unreadable]:
-    try:
-        yield from rule.find(resource, rule.settings())
-    except Unreadable as unreadable:
-        yield unreadable

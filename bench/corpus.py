@@ -9,16 +9,14 @@ from typing import Any, Final
 import yaml
 from pulumi.runtime.proto.analyzer_pb2 import AnalyzeRequest, AnalyzerResource
 
-from policies.decode import Plain, Secret, Unknown, decode
+from policies.decode import Secret, Unknown, decode, revealed
 from policies.manifests import read
 from sandbox.tools import CRDS, install
 from tests.graph.test_program import settings_of
-from tests.policies.support import SAMPLES, manifests
+from tests.policies.support import SAMPLES, Manifest, bare, manifests
 from tests.support.recorder import record, sent
 
 STACKS: Final = ("dev", "prod")
-
-Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,14 @@ def of_files(name: str, files: Iterable[Path]) -> Corpus:
 
 def of_program(corpus: Corpus) -> list[Manifest]:
     """The Kubernetes objects of a program as manifests, which know nothing of secrets."""
-    return [_plain(decode(each.properties)) for each in corpus.resources if _is_kubernetes(each)]
+    found = [decode(each.properties) for each in corpus.resources if _is_kubernetes(each)]
+    return [{key: revealed(value) for key, value in each.items()} for each in found]
 
 
 def of_samples() -> list[Manifest]:
     """The allowed and refused samples of all rules, but for those that only an engine can say: unknowns and secrets."""
     files = [path for part in ("allowed", "refused") for path in sorted(SAMPLES.glob(f"*/{part}/*.yaml"))]
-    found = [
-        {key: value for key, value in each.items() if key != "pulumi"} for file in files for each in manifests(file)
-    ]
+    found = [bare(each) for file in files for each in manifests(file)]
     return [each for each in found if {"apiVersion", "kind"} <= each.keys() and not _has_marks(each)]
 
 
@@ -97,20 +94,6 @@ def _resource(asked: AnalyzeRequest) -> AnalyzerResource:
 
 def _is_kubernetes(resource: AnalyzerResource) -> bool:
     return resource.type.startswith("kubernetes:")
-
-
-def _plain(value: Plain) -> Any:
-    match value:
-        case Secret():
-            return _plain(value.reveal())
-        case Unknown():
-            raise ValueError("a value is not known")
-        case dict():
-            return {key: _plain(child) for key, child in value.items()}
-        case list():
-            return [_plain(child) for child in value]
-        case _:
-            return value
 
 
 def _has_marks(value: Any) -> bool:

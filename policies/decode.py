@@ -90,6 +90,15 @@ def peek(struct: Struct, key: str) -> str | None:
     return wire.string_value
 
 
+def revealed(value: Plain) -> Plain:
+    """A value without its secrets' wrappers; what is unknown stays so."""
+    if isinstance(value, Secret):
+        return revealed(value.reveal())
+    if isinstance(value, dict):
+        return {key: revealed(child) for key, child in value.items()}
+    return [revealed(child) for child in value] if isinstance(value, list) else value
+
+
 def strings(value: Plain, *, secret: bool) -> Iterator[str]:
     """Every text under `value` that is inside a secret, or, with `secret=False`, every one that is not."""
     if isinstance(value, Secret):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from policies import injection, pods
-from policies.decode import Plain, Secret
+from policies.decode import Plain, Secret, revealed
 from policies.reach import Objects, Pod
 from policies.reach.fields import Field, Problem
 from policies.reach.mtls import PeerAuthentication
@@ -160,7 +160,7 @@ def selector_in(resource: Resource, key: str, read: Callable[[Field], Selector] 
     """A selector in the spec of an object that the evaluator does not know. Raises `Unreadable` as every read does."""
     problems: list[Problem] = []
     node = resource.body.get("spec", key)
-    raw = _plain(node.raw)
+    raw = revealed(node.raw)
     selector = read(Field({} if raw is None else raw, resource.identity, node.path, problems))
     for problem in _first(problems):
         raise _unreadable(problem, hidden=node.secret or _has_secret(node.raw))
@@ -237,20 +237,11 @@ def _namespace(resource: Resource) -> str | None:
 
 def _manifest(resource: Resource) -> dict[str, Plain]:
     """An object as the evaluator takes it."""
-    body = _plain(resource.body.raw)
+    body = revealed(resource.body.raw)
     whole = body if isinstance(body, dict) else {}
     metadata = whole.get("metadata", {})
     named = {**metadata, "name": resource.name} if isinstance(metadata, dict) else metadata
     return {**whole, "metadata": named}
-
-
-def _plain(value: Plain) -> Plain:
-    """A value without its secrets' wrappers; what is unknown stays so."""
-    if isinstance(value, Secret):
-        return _plain(value.reveal())
-    if isinstance(value, dict):
-        return {key: _plain(child) for key, child in value.items()}
-    return [_plain(child) for child in value] if isinstance(value, list) else value
 
 
 def _has_secret(value: Plain) -> bool:

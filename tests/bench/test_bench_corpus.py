@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_what_would_stop_an_update_stops_the_benchmark(program: corpus.Corpus) -
         raise ZeroDivisionError
 
     (rule, *_) = (each for each in RULES if each.scope == "resource")
-    broken = type(rule)(**{**vars(rule), "find": crash})
+    broken = replace(rule, find=crash)
     with pytest.raises(RuntimeError, match=f"INTERNAL: rule {rule.name} failed"):
         asking(by_pack.pack(rules=(broken,)), program.resources)()
 

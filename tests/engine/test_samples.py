@@ -15,7 +15,7 @@ from policies.view import group_of
 from sandbox import addons
 from sandbox.cluster import Cluster
 from sandbox.workspace import Workspace
-from tests.policies.support import SAMPLES, Manifest, manifests
+from tests.policies.support import SAMPLES, Manifest, bare, manifests
 from tests.support import engine
 
 VERDICTS = ("allowed", "refused", "undecided")
@@ -165,9 +165,7 @@ def samples(rule: str = "*") -> list[Path]:
 
 def written(path: Path) -> list[Manifest]:
     """The Kubernetes objects of a sample: what has no kind is the engine's, a provider or a release."""
-    return [
-        {key: value for key, value in each.items() if key != "pulumi"} for each in manifests(path) if "kind" in each
-    ]
+    return [bare(each) for each in manifests(path) if "kind" in each]
 
 
 def objects(rule: str = "*") -> dict[str, list[Manifest]]:

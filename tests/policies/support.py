@@ -66,9 +66,14 @@ def on_the_wire(value: Any) -> Any:
     return value
 
 
+def bare(manifest: Manifest) -> Manifest:
+    """The object itself, without what only an engine is told."""
+    return {key: value for key, value in manifest.items() if key != "pulumi"}
+
+
 def struct(manifest: Manifest) -> Struct:
     found = Struct()
-    found.update(on_the_wire({key: value for key, value in manifest.items() if key != "pulumi"}))
+    found.update(on_the_wire(bare(manifest)))
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from pulumi.runtime.proto import analyzer_pb2 as wire
 
 from policies.pack import RULES
-from tests.policies.support import Manifest, request, stack_request
+from tests.policies.support import Manifest, bare, request, stack_request
 from tests.policies.test_policy_server import channel
 
 SELECTOR = {"matchLabels": {"app": "train"}}
@@ -52,8 +52,7 @@ def all_of(folder: Path, rule: str, *manifests: Manifest) -> list[str]:
 
 
 def listed(kind: str, api_version: str, *items: Manifest) -> Manifest:
-    bare = [{key: value for key, value in each.items() if key != "pulumi"} for each in items]
-    return {"apiVersion": api_version, "kind": kind, "items": bare}
+    return {"apiVersion": api_version, "kind": kind, "items": [bare(each) for each in items]}
 
 
 def forms(image: str) -> dict[str, Manifest]:
