@@ -13,6 +13,7 @@ from policies.pack import RULES
 from policies.rule import Rule
 from tests.graph.test_program import settings_of
 from tests.policies import reported
+from tests.policies.reported_faults import FAULTS, GAPS
 from tests.policies.support import SAMPLES, configured, judge, manifests
 from tests.support import golden, reference
 from tests.support.recorder import Registration, record
@@ -128,8 +129,8 @@ def test_every_rule_has_a_page_and_every_page_a_rule() -> None:
 
 
 def test_the_page_of_the_reports_is_what_the_pack_says_of_them() -> None:
-    faults = [(fault, reported.told(fault)[0]) for fault in reported.FAULTS]
-    golden.check("../../docs/reports-judged.md", reference.reports(faults, reported.GAPS))
+    faults = [(fault, reported.told(fault)[0]) for fault in FAULTS]
+    golden.check("../../docs/reports-judged.md", reference.reports(faults, GAPS))
 
 
 @pytest.mark.parametrize("model", [Settings, PlatformOutputs, *(rule.settings for rule in RULES)])

@@ -10,7 +10,8 @@ import pytest
 from policies import manifests
 from policies.pack import RULES
 from tests.policies import reported
-from tests.policies.reported import FAULTS, FOLDER, GAPS, STATES, Fault, Gap
+from tests.policies.reported import FOLDER, STATES, Fault, Gap
+from tests.policies.reported_faults import FAULTS, GAPS
 
 TAGS = {("R1", "image-pinned"), ("R6", "image-pinned"), ("M1", "image-pinned")}
 
