@@ -1,0 +1,1 @@
+"""Observability: who scrapes, when an alert fires, what there is to see."""

@@ -1,0 +1,1 @@
+"""Recording and alerting rules; one module for each part of the platform."""

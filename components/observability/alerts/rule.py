@@ -1,0 +1,128 @@
+"""What alerts are made of: rules in groups, and what of a platform they are about.
+
+Source: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/ and recording_rules/.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from components.kube.pods import Manifest
+from components.observability.spec import Thresholds
+
+Severity = Literal["critical", "warning", "info"]
+"""`critical`: someone is to be woken; `warning`: within working hours; `info`: to be read beside another alert."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What of a platform there is to watch; rules about anything else are left out.
+
+    Attributes:
+        namespace: where it lives; every expression asks for it.
+        thresholds: bounds that a stack decides.
+        mesh: whether pods have sidecars.
+        gateway: namespace of the gateway's proxies; None without a gateway.
+        control_plane: namespace of istiod; None without a mesh.
+        worker_groups: name of each of Ray's worker groups to the most workers that it may have.
+        gpus: whether any worker has a GPU.
+        autoscalers: names of the HorizontalPodAutoscalers.
+        stores: which data stores are the platform's own, of `postgres`, `redis` and `object-store`.
+        materialization: whether Feast's online store is filled by the platform.
+        backups: names of the CronJobs and Jobs that keep data.
+    """
+
+    namespace: str
+    thresholds: Thresholds
+    mesh: bool = False
+    gateway: str | None = None
+    control_plane: str | None = None
+    worker_groups: Mapping[str, int] = field(default_factory=dict)
+    gpus: bool = False
+    autoscalers: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    materialization: bool = True
+    backups: tuple[str, ...] = ()
+
+    def series(self, name: str, matchers: str = "") -> str:
+        """A selector of a metric in the platform's namespace; `matchers` are further ones, such as `job="mlflow"`."""
+        return f'{name}{{namespace="{self.namespace}"{f", {matchers}" if matchers else ""}}}'
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording rule: a series that others read.
+
+    Attributes:
+        record: its name, as `level:metric:operations`.
+        expr: PromQL.
+        labels: that it gets.
+    """
+
+    record: str
+    expr: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def manifest(self, _runbooks: str) -> Manifest:
+        """As Prometheus spells it."""
+        return {"record": self.record, "expr": self.expr, **({"labels": dict(self.labels)} if self.labels else {})}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alerting rule.
+
+    Attributes:
+        name: in CamelCase; its page is docs/runbooks/NAME.md.
+        expr: PromQL; what it finds is what is wrong.
+        lasting: how long it has to be found, such as `5m`; empty for at once.
+        severity: who is to see it, and when.
+        summary: one line: what is wrong, with the labels that tell where.
+        description: what it means for users, with the value and its unit.
+        labels: further ones.
+    """
+
+    name: str
+    expr: str
+    severity: Severity
+    summary: str
+    description: str
+    lasting: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def manifest(self, runbooks: str) -> Manifest:
+        """As Prometheus spells it; `runbooks` is the address before the pages' names."""
+        return {
+            "alert": self.name,
+            "expr": self.expr,
+            **({"for": self.lasting} if self.lasting else {}),
+            "labels": {"severity": self.severity, "part_of": "ml-platform", **self.labels},
+            "annotations": {
+                "summary": self.summary,
+                "description": self.description,
+                "runbook_url": f"{runbooks.rstrip('/')}/{self.name}.md",
+            },
+        }
+
+
+Rule = Recording | Alert
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rules that are evaluated together, in their order.
+
+    Attributes:
+        name: of the group and, with `ml-platform-` before it, of its PrometheusRule.
+        rules: in order: a rule may read what one before it records.
+        interval: between two evaluations.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    interval: str = "30s"
+
+    def manifest(self, runbooks: str) -> Manifest:
+        """As Prometheus spells it."""
+        rules = [rule.manifest(runbooks) for rule in self.rules]
+        return {"name": f"ml-platform-{self.name}", "interval": self.interval, "rules": rules}

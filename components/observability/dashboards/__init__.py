@@ -1,0 +1,1 @@
+"""Grafana's dashboards; one module for each."""

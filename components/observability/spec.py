@@ -1,0 +1,188 @@
+"""Decisions about observability: who scrapes, when an alert fires, what is kept and for how long."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from components.kube.model import (
+    Compute,
+    DnsLabel,
+    ImageRef,
+    Labels,
+    PositiveCount,
+    Quantity,
+    Resources,
+    Spec,
+)
+
+_DURATION = re.compile(r"([0-9]+(ms|[smhdwy]))+")
+
+
+def _duration(value: str) -> str:
+    if not _DURATION.fullmatch(value):
+        raise ValueError("must be a duration as Prometheus writes it, such as '30s', '15m' or '15d'")
+    return value
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+"""A span of time as Prometheus writes it: `30s`, `15m`, `15d`."""
+
+Ratio = Annotated[float, Field(gt=0, lt=1)]
+"""A part of the whole, between 0 and 1."""
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class ObservabilityImages(Spec):
+    """The images that this subsystem runs, by role."""
+
+    prometheus: ImageRef
+    """Prometheus itself; its operator is the cluster's."""
+
+
+class Volume(Spec):
+    """A disk."""
+
+    size: Quantity
+    """How much it holds."""
+    storage_class: DnsLabel | None = None
+    """StorageClass of it; the cluster's default without."""
+
+
+class ManagedPrometheus(Spec):
+    """A Prometheus in the platform's namespace, run by the cluster's operator (addon prometheus-operator)."""
+
+    replicas: PositiveCount = 1
+    """How many; each scrapes all."""
+    resources: Resources = Resources(requests=Compute(cpu="200m", memory="1Gi"), limits=Compute(cpu="2", memory="4Gi"))
+    """Size of one."""
+    retention: Duration = "15d"
+    """How long samples are kept."""
+    volume: Volume = Volume(size="20Gi")
+    """Where they are kept; the oldest go when nine tenths of it are used."""
+
+
+class ExistingPrometheus(Spec):
+    """A Prometheus of the cluster, run by its operator, which finds the platform's monitors and rules by label."""
+
+    namespace: DnsLabel = "monitoring"
+    """Where its pods are; it must be allowed to read monitors in the platform's namespace."""
+    labels: Labels = Field(default_factory=lambda: {"app.kubernetes.io/name": "prometheus"})
+    """Labels of its pods."""
+    service_account: DnsLabel | None = None
+    """Identity of its pods in the mesh; any of the namespace without."""
+    selector: Labels = Field(default_factory=lambda: {"release": "kube-prometheus-stack"})
+    """Labels that it looks for in monitors and rules."""
+    certificates: Annotated[str, Field(pattern=r"^/[-\w./]+$")] | None = None
+    """Directory in its pods where a sidecar leaves the mesh's certificates (OUTPUT_CERTS): pods of a mesh that takes
+    mutual TLS only cannot be scraped without."""
+
+
+class PrometheusSpec(Spec):
+    """Who scrapes and evaluates: one of the platform's own, or one that is already there."""
+
+    managed: ManagedPrometheus | None = None
+    """The platform's own."""
+    existing: ExistingPrometheus | None = None
+    """One that is already there."""
+    interval: Duration = "30s"
+    """Between two scrapes."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "PrometheusSpec":
+        if bool(self.managed) == bool(self.existing):
+            raise ValueError("needs one of managed and existing: the platform's own Prometheus, or the cluster's")
+        return self
+
+
+class Thresholds(Spec):
+    """From where on an alert fires."""
+
+    serve_latency_seconds: Positive = 1.0
+    """Ray Serve: the 95th percentile of a request's duration."""
+    serve_error_ratio: Ratio = 0.05
+    """Ray Serve: failed requests among all."""
+    prediction_latency_seconds: Positive = 0.5
+    """A model's own part of a request (one deployment): the 95th percentile."""
+    prediction_error_ratio: Ratio = 0.02
+    """A model's own failures among its requests."""
+    feature_latency_seconds: Positive = 0.5
+    """Feast: the 95th percentile of a read of features."""
+    feature_error_ratio: Ratio = 0.05
+    """Feast: failed requests among all."""
+    feature_missing_ratio: Ratio = 0.1
+    """Feast: values of a feature view that were not found among all that were asked for."""
+    feature_age_seconds: Positive = 7200
+    """Feast: age of the newest features of a feature view."""
+    mlflow_memory: Quantity = "2Gi"
+    """MLflow: memory of one pod."""
+    mlflow_latency_seconds: Positive = 2.0
+    """MLflow: the 95th percentile of a request's duration."""
+    mlflow_error_ratio: Ratio = 0.05
+    """MLflow: failed requests among all."""
+    gpu_idle_ratio: Ratio = 0.05
+    """A GPU that is used less is idle."""
+    gpu_temperature_celsius: Positive = 85
+    """A GPU that is hotter slows down."""
+    quota_ratio: Ratio = 0.9
+    """The namespace's quota: what is used of it."""
+    volume_ratio: Ratio = 0.85
+    """A volume: what is used of it."""
+    certificate_days: PositiveCount = 14
+    """A certificate ends within."""
+    store_connections_ratio: Ratio = 0.8
+    """PostgreSQL: connections of those that it allows."""
+    store_memory_ratio: Ratio = 0.9
+    """Redis: memory of what it may use."""
+
+
+class Objective(Spec):
+    """A service level objective over 30 days."""
+
+    availability: Annotated[float, Field(ge=0.5, lt=1)] = 0.995
+    """Requests that succeed among all."""
+
+
+class Objectives(Spec):
+    """Service level objectives; an alert fires when the errors that they allow are spent too fast."""
+
+    serve: Objective = Objective()
+    """Ray Serve."""
+    features: Objective = Objective()
+    """Feast's online server."""
+    tracking: Objective = Objective(availability=0.99)
+    """MLflow."""
+
+
+class AlertsSpec(Spec):
+    """When someone is to know."""
+
+    runbooks: Annotated[str, Field(pattern=r"^\S+$")] = "docs/runbooks"
+    """Where the runbooks are read: an address where the folder is published, or its path in this repository."""
+    thresholds: Thresholds = Thresholds()
+    """From where on an alert fires."""
+    objectives: Objectives = Objectives()
+    """What users are promised."""
+
+
+class DashboardsSpec(Spec):
+    """Grafana's dashboards, as ConfigMaps that its sidecar finds."""
+
+    labels: Labels = Field(default_factory=lambda: {"grafana_dashboard": "1"})
+    """Labels that Grafana's sidecar looks for."""
+    folder: Annotated[str, Field(min_length=1)] = "ML Platform"
+    """The folder that they are shown in."""
+    datasource: Annotated[str, Field(min_length=1)] = "prometheus"
+    """UID of Grafana's Prometheus data source."""
+
+
+class ObservabilitySpec(Spec):
+    """How the platform is watched."""
+
+    prometheus: PrometheusSpec
+    """Who scrapes and evaluates."""
+    alerts: AlertsSpec = AlertsSpec()
+    """When someone is to know."""
+    dashboards: DashboardsSpec | None = DashboardsSpec()
+    """What there is to see; null for none."""
