@@ -12,10 +12,13 @@ from components.feast.manifests import workloads as feast_workloads
 from components.feast.spec import FeastSpec
 from components.gateway.manifests import access_token
 from components.gateway.spec import GatewaySpec
-from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Workload
+from components.kube.access import EVERYONE, EVERYONES_PORTS, SIDECAR, Access, AccessTable, Neighbour, Port, Workload
 from components.mesh.spec import MeshSpec
 from components.mlflow.manifests import workloads as mlflow_workloads
 from components.mlflow.spec import MLflowSpec
+from components.observability import manifests as observability
+from components.observability.manifests import PROMETHEUS
+from components.observability.spec import ObservabilitySpec
 from components.ray.manifests import workloads as ray_workloads
 from components.ray.spec import RaySpec
 from components.stores import manifests as stores
@@ -31,6 +34,7 @@ _SERVED = {
     "feast-server": ("http", "grpc"),
     "feast-registry": ("grpc",),
     "ray-head": ("dashboard", "client", "serve"),
+    PROMETHEUS: ("http",),
 }
 
 _GATEWAY = "gateway"
@@ -73,6 +77,7 @@ _ROWS: tuple[_Row, ...] = (
     ("feast-materialize", "redis", ("redis",), "Writes the online store"),
     ("databases", "postgres", ("postgres",), "Makes databases and roles"),
     ("buckets", "object-store", ("object-store",), "Makes buckets"),
+    (PROMETHEUS, "api-server", ("https",), "Finds what is to be scraped"),
     *(("clients", target, ports, "Workloads of other teams in the namespace") for target, ports in _SERVED.items()),
 )
 """Source, target, ports of the target, why. A row is left out where a stack lacks one of its ends or ports."""
@@ -87,6 +92,7 @@ def access_table(
     ray: RaySpec,
     mesh: MeshSpec,
     gateway: GatewaySpec | None = None,
+    watch: ObservabilitySpec | None = None,
     api_server: Sequence[tuple[str, int]] = (),
 ) -> AccessTable:
     """The table of one stack.
@@ -99,6 +105,7 @@ def access_table(
         ray: its settings.
         mesh: further neighbours and rows.
         gateway: the way in from outside.
+        watch: how the platform is watched.
         api_server: addresses and port of the API server.
     """
     workloads = (
@@ -106,14 +113,17 @@ def access_table(
         *mlflow_workloads(mlflow),
         *feast_workloads(feast),
         *stores.workloads(stores_spec),
+        *observability.workloads(watch),
         Workload("clients", CLIENT_LABELS, tenancy.service_accounts),
     )
     istiod = (_istiod(mesh),) if tenancy.mesh_injection else ()
-    others = (*istiod, *_neighbours(stores_spec, mlflow, feast, mesh, api_server), *_proxies(gateway))
+    around = _neighbours(stores_spec, mlflow, feast, mesh, api_server)
+    others = (*istiod, *around, *_proxies(gateway), *observability.neighbours(watch))
     ends: list[Workload | Neighbour] = [*workloads, *others]
     ports = {end.name: end.ports for end in ends}
     own = [Access(*row) for row in (*_ROWS, *_by_choice(ray, feast), *_teams(mlflow, feast))]
     own += _from_outside(gateway) if gateway else ()
+    own += _scraped(workloads, sidecars=tenancy.mesh_injection) if watch else ()
     further = [
         Access(row.source, row.target, row.ports, row.why, plain_text=bool(row.plain_text)) for row in mesh.access
     ]
@@ -155,10 +165,20 @@ def _from_outside(gateway: GatewaySpec) -> Iterator[Access]:
         yield Access(_GATEWAY, "mlflow", ("http",), "Users outside (gateway.mlflow)")
 
 
+def _scraped(workloads: Iterable[Workload], *, sidecars: bool) -> Iterator[Access]:
+    """Rows of who watches."""
+    for workload in workloads:
+        if workload.metrics and workload.name != PROMETHEUS:
+            yield Access(PROMETHEUS, workload.name, tuple(workload.metrics), "Scrapes its metrics")
+    if sidecars:
+        yield Access(PROMETHEUS, EVERYONE, (SIDECAR,), "Scrapes the metrics of sidecars")
+
+
 def _there(rows: Iterable[Access], ports: Mapping[str, Mapping[str, Port]]) -> Iterator[Access]:
     """The rows whose ends the stack has, with the ports that it has."""
+    ports = {**ports, EVERYONE: EVERYONES_PORTS}
     for row in rows:
-        if row.source in {*ports, EVERYONE} and row.target in ports:
+        if row.source in ports and row.target in ports:
             there = tuple(port for port in row.ports if port in ports[row.target])
             if there:
                 yield replace(row, ports=there)

@@ -28,6 +28,7 @@ def problems(settings: "Settings", today: date) -> Iterator[str]:
         _plain_text_is_of_sources_outside,
         _gateway_leads_where_it_is_answered,
         _identities_are_verified,
+        _pods_of_the_mesh_can_be_scraped,
     ):
         yield from rule(settings)
     yield from (f"mesh: {problem}" for problem in settings.mesh.expired(today))
@@ -41,6 +42,7 @@ def _addons_are_there(settings: "Settings") -> Iterator[str]:
         "gateway-api": "gateway" if gateway else "",
         "kong": "gateway.controller" if gateway and gateway.controller == "kong" else "",
         "cert-manager": "gateway.tls.issuer" if gateway and gateway.tls and gateway.tls.issuer else "",
+        "prometheus-operator": "observability" if settings.observability else "",
     }
     for addon, key in needed.items():
         if key and addon not in addons:
@@ -150,6 +152,17 @@ def _identities_are_verified(settings: "Settings") -> Iterator[str]:
         yield (
             f"gateway.api.authentication: is jwt, but feast.authorization is {authorization}: both read the header "
             "Authorization, which holds one token: set gateway.api.authentication to key"
+        )
+
+
+def _pods_of_the_mesh_can_be_scraped(settings: "Settings") -> Iterator[str]:
+    """In a mesh that takes mutual TLS only, a Prometheus outside it scrapes nothing, and every alert is silent."""
+    watch = settings.observability
+    existing = watch and watch.prometheus.existing
+    if existing and settings.tenancy.mesh_injection and not existing.scrape_class:
+        yield (
+            "observability.prometheus.existing.scrapeClass: is missing, but tenancy.meshInjection is true, where pods "
+            "take mutual TLS only: name the scrape class of that Prometheus that has the mesh's certificates"
         )
 
 

@@ -135,6 +135,13 @@ class GatewayOutputs(Published):
     )
 
 
+class ObservabilityOutputs(Published):
+    """For teams that watch their own workloads beside the platform's."""
+
+    prometheus: Address | None = Field(description="the platform's own Prometheus; null where it is the cluster's")
+    selector: dict[str, str] = Field(description="labels that a team's own monitors and rules need to be found")
+
+
 class PlatformOutputs(Published):
     """The contract of one stack."""
 
@@ -147,6 +154,9 @@ class PlatformOutputs(Published):
     ray: RayOutputs = Field(description="the Ray cluster")
     gateway: GatewayOutputs | None = Field(
         default=None, description="the way in from outside; null where there is none"
+    )
+    observability: ObservabilityOutputs | None = Field(
+        default=None, description="how the platform is watched; null where it is not"
     )
 
     @classmethod

@@ -12,6 +12,7 @@ from components.gateway import Gateway
 from components.kube.diagnosis import pods_hook
 from components.mesh import MeshSecurity
 from components.mlflow import MLflowServer
+from components.observability import Observability
 from components.ray import RayCluster, RaySpec, live_scaling
 from components.settings import Settings
 from components.stores import DataStores
@@ -35,10 +36,11 @@ class Platform:
         opts = pulumi.ResourceOptions(providers=[cluster])
         tells_why = pods_hook("pods", target.connection, {"RayCluster": "ray.io/cluster"})
         tenancy = Tenancy("tenancy", settings.tenancy, opts=opts)
+        table = settings.access(target.api_server)
         mesh = MeshSecurity(
             "mesh",
             settings.mesh,
-            settings.access(target.api_server),
+            table,
             namespace=tenancy.endpoints.namespace,
             client_labels=CLIENT_LABELS,
             sidecars=settings.tenancy.mesh_injection,
@@ -67,6 +69,7 @@ class Platform:
             bucket=stores.endpoints.buckets[settings.mlflow.bucket],
             backups=stores.endpoints.buckets[settings.mlflow.backup_bucket],
             generation=settings.secrets.generation,
+            watched=settings.observability is not None,
             pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,
@@ -111,6 +114,20 @@ class Platform:
             tracking=mlflow.endpoints.tracking,
             opts=opts,
         )
+        watcher = mlflow.endpoints.watcher
+        observability = settings.observability and Observability(
+            "observability",
+            settings.observability,
+            settings.images.for_observability(),
+            namespace=tenancy.endpoints.namespace,
+            priority_classes=tenancy.endpoints.priority_classes,
+            workloads=table.workloads,
+            watched=settings.watched(settings.observability),
+            logins={"mlflow": watcher} if watcher else {},
+            pod_annotations=mesh.endpoints.pod_annotations,
+            on_error=tells_why,
+            opts=opts,
+        )
         self.outputs: dict[str, Any] = {
             "tenancy": plain(tenancy.endpoints),
             "mesh": plain(mesh.endpoints),
@@ -123,6 +140,7 @@ class Platform:
                 **plain(ray.endpoints),
             },
             "gateway": gateway and plain(gateway.endpoints),
+            "observability": observability and plain(observability.endpoints),
         }
 
 

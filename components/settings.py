@@ -24,6 +24,8 @@ from components.kube.model import ImageRef, PositiveCount, Spec
 from components.kube.sentences import sentences
 from components.mesh.spec import MeshSpec
 from components.mlflow.spec import MLflowImages, MLflowSpec
+from components.observability.alerts.rule import Watched
+from components.observability.spec import ObservabilityImages, ObservabilitySpec
 from components.ray.spec import GpuImage, RayImages, RaySpec
 from components.stores.spec import StoresImages, StoresSpec
 from components.target import Target, feature_repository, look
@@ -73,6 +75,8 @@ class Images(Spec):
     """Tracking server, migration, garbage collection; built from `images/`."""
     feast: ImageRef = "ml-platform/feast:0.67.0"
     """Feature servers, registry, `feast apply`; built from `images/`, since upstream's takes any token for true."""
+    prometheus: ImageRef = "quay.io/prometheus/prometheus:v3.15.0"
+    """Prometheus, where it is the platform's own."""
     require_digests: bool = False
     """Refuses every image that a tag alone names: a tag can be moved, a digest cannot."""
 
@@ -89,6 +93,10 @@ class Images(Spec):
     def for_feast(self) -> FeastImages:
         """The images of Feast, from the mirror where one is set."""
         return FeastImages(feast=self._mirrored(self.feast))
+
+    def for_observability(self) -> ObservabilityImages:
+        """The images of observability, from the mirror where one is set."""
+        return ObservabilityImages(prometheus=self._mirrored(self.prometheus))
 
     def for_ray(self) -> RayImages:
         """The images of the Ray subsystem, from the mirror where one is set."""
@@ -151,8 +159,23 @@ class Settings(Spec):
     """Who else may talk to whom."""
     gateway: GatewaySpec | None = None
     """The way in from outside the cluster; null for none."""
+    observability: ObservabilitySpec | None = None
+    """How the platform is watched; null for not at all."""
     secrets: Secrets = Secrets()
     """Generated passwords."""
+
+    def watched(self, spec: ObservabilitySpec) -> Watched:
+        """What there is to watch."""
+        return Watched(
+            namespace=self.tenancy.namespace,
+            thresholds=spec.alerts.thresholds,
+            mesh=self.tenancy.mesh_injection,
+            gateway=self.gateway.proxies.namespace if self.gateway else None,
+            control_plane=self.mesh.control_plane if self.tenancy.mesh_injection else None,
+            worker_groups={group.name: group.max_replicas for group in self.ray.worker_groups},
+            gpus=any(group.gpu for group in self.ray.worker_groups),
+            materialization=self.feast.materialization is not None,
+        )
 
     def access(self, api_server: Sequence[tuple[str, int]] = ()) -> AccessTable:
         """Who may talk to whom; `api_server` is its addresses and port."""
@@ -164,6 +187,7 @@ class Settings(Spec):
             ray=self.ray,
             mesh=self.mesh,
             gateway=self.gateway,
+            watch=self.observability,
             api_server=api_server,
         )
 

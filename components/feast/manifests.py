@@ -4,6 +4,7 @@ Source: https://docs.feast.dev and the code of Feast 0.67 (feast/cli, feast/feat
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from components.feast.spec import FeastSpec
@@ -56,7 +57,7 @@ def workloads(spec: FeastSpec) -> list[Workload]:
     ports = {name: Port(*port) for name, port in PORTS.items() if name != "grpc" or spec.online.grpc}
     jobs = [APPLY, *([MATERIALIZE] if spec.materialization else [])]
     return [
-        served(SERVER, **ports),
+        replace(served(SERVER, **ports), metrics={"metrics": "/metrics"}),
         served(REGISTRY, grpc=Port(REGISTRY_PORT, "grpc")),
         *(named(job) for job in jobs),
     ]

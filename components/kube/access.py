@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 EVERYONE = "everyone"
-"""As a source: every pod of the namespace, also one that no workload describes."""
+"""Every pod of the namespace, also one that no workload describes."""
+
+SIDECAR = "sidecar"
+"""Name of the port below, and of what is scraped there."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Port:
         return self.number <= number <= (self.last or self.number)
 
 
+EVERYONES_PORTS = {SIDECAR: Port(15090, "http")}
+"""What every pod listens on: the sidecar's own metrics, which it serves beside what it intercepts, in plain text.
+
+Source: https://istio.io/latest/docs/ops/deployment/application-requirements/ ("Ports used by Istio").
+"""
+
+
 @dataclass(frozen=True)
 class Workload:
     """Pods of the namespace that do the same.
@@ -44,6 +54,7 @@ class Workload:
         ports: what its pods listen on, by the names of their container ports.
         services: names of the Services that lead to its pods.
         peers: names of the headless Services by which its pods find each other.
+        metrics: which of its ports serve Prometheus metrics, and on which path.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Workload:
     ports: Mapping[str, Port] = field(default_factory=dict)
     services: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
+    metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 def named(name: str, **ports: Port) -> Workload:
@@ -177,9 +189,13 @@ class AccessTable:
         """The rows that let a workload, or everyone, reach something."""
         return [row for row in self.rows if row.source == source]
 
+    def ports(self, target: str) -> Mapping[str, Port]:
+        """What a target of rows listens on."""
+        return EVERYONES_PORTS if target == EVERYONE else self.end(target).ports
+
     def port(self, row: Access, name: str) -> Port:
         """What a row's port is at its target."""
-        return self.end(row.target).ports[name]
+        return self.ports(row.target)[name]
 
     def problems(self) -> Iterator[str]:
         """What is wrong with it, each as a sentence: names that nobody has, ports that nobody listens on."""
@@ -188,12 +204,12 @@ class AccessTable:
             if names.count(name) > 1 or name == EVERYONE:
                 yield f"the name '{name}' is taken: give the neighbour another one"
         for row in self.rows:
-            unknown = {row.source, row.target} - set(names) - ({EVERYONE} - {row.target})
+            unknown = {row.source, row.target} - {*names, EVERYONE}
             for name in sorted(unknown):
                 yield f"'{name}' is neither a workload nor a neighbour: there are {', '.join(sorted(names))}"
             if unknown:
                 continue
-            ports = self.end(row.target).ports
+            ports = self.ports(row.target)
             for port in row.ports:
                 if port not in ports:
                     listed = ", ".join(f"{name} ({number})" for name, number in ports.items()) or "none"

@@ -163,6 +163,23 @@ class Resources(Spec):
         return self
 
 
+class Volume(Spec):
+    """A disk of the platform's own."""
+
+    size: Quantity
+    """How large it is."""
+    storage_class: DnsLabel | None = None
+    """StorageClass; the cluster's default when absent."""
+    retention: Literal["Retain", "Delete"] = "Retain"
+    """What becomes of the claim when its owner is removed: `Retain` keeps the data, `Delete` removes it."""
+
+    @model_validator(mode="after")
+    def _positive(self) -> "Volume":
+        if number(self.size) <= 0:
+            raise ValueError("size must be more than 0")
+        return self
+
+
 class Toleration(Spec):
     """A taint that a pod accepts (core/v1 Toleration)."""
 

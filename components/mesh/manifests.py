@@ -24,7 +24,13 @@ def network_policies(table: AccessTable, namespace: Any) -> dict[str, Manifest]:
     """All NetworkPolicies of the namespace, by name: one that denies, one for everyone, one for each workload."""
     policies = {
         DEFAULT_DENY: _policy(namespace, DEFAULT_DENY, {}, ingress=[], egress=[]),
-        EVERYONE: _policy(namespace, EVERYONE, {}, egress=_rules(table, table.out_of(EVERYONE), "to")),
+        EVERYONE: _policy(
+            namespace,
+            EVERYONE,
+            {},
+            **({"ingress": scraped} if (scraped := _rules(table, table.into(EVERYONE), "from")) else {}),
+            egress=_rules(table, table.out_of(EVERYONE), "to"),
+        ),
     }
     for workload in table.workloads:
         policies[workload.name] = _policy(

@@ -24,12 +24,14 @@ class MLflowEndpoints:
         client: name of the ConfigMap with the settings of clients.
         login: whom the platform's own workloads log as; None without authentication.
         admin: who may do everything; None without authentication.
+        watcher: where the name and the password lie of who reads metrics; None without authentication or readers.
     """
 
     tracking: Endpoint
     client: pulumi.Output[str]
     login: Login | None
     admin: Login | None
+    watcher: tuple[SecretRef, SecretRef] | None
 
 
 class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowServer"):
@@ -47,6 +49,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
         bucket: Bucket,
         backups: Bucket,
         generation: int,
+        watched: bool,
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -58,6 +61,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
         )
         session_key: SecretRef | None = None
         users: dict[str, SecretRef] = {}
+        watcher: tuple[SecretRef, SecretRef] | None = None
         settings = None
         after = []
         if spec.authentication == "basic":
@@ -68,6 +72,18 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
             )
             session_key = made.ref(manifests.SESSION_KEY)
             users = {user: made.ref(user) for user in (manifests.ADMIN, manifests.PLATFORM)}
+            if watched:
+                reads = self.generate_secret(
+                    "metrics-secret",
+                    namespace,
+                    manifests.METRICS_SECRET,
+                    {"password": "password-metrics"},
+                    length=32,
+                    generation=generation,
+                    plain={"username": manifests.METRICS},
+                )
+                watcher = reads.ref("username"), reads.ref("password")
+                users[manifests.METRICS] = watcher[1]
             settings = manifests.config(spec, namespace)
             after = [made.secret, self.child("config", settings)]
         secrets = digest(database.password, bucket.secret_key, *users.values())
@@ -124,5 +140,6 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                 client=client,
                 login=Login(manifests.PLATFORM, users[manifests.PLATFORM]) if users else None,
                 admin=Login(manifests.ADMIN, users[manifests.ADMIN]) if users else None,
+                watcher=watcher,
             )
         )

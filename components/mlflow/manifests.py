@@ -4,6 +4,7 @@ Source: https://mlflow.org/docs/latest/self-hosting and the code of MLflow 3.17 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from components.kube import objects
@@ -42,6 +43,9 @@ SECRET, SESSION_KEY = "mlflow-auth", "session-key"
 ADMIN, PLATFORM = "admin", "platform"
 """Users: one may do everything, the other is whatever the platform itself logs as. Each is a key of the Secret."""
 
+METRICS, METRICS_SECRET = "metrics", "mlflow-metrics"
+"""User who reads the metrics, and the Secret with its `username` and `password`."""
+
 CLIENT = "mlflow-client"
 """ConfigMap for clients."""
 
@@ -53,7 +57,8 @@ _CONFIG = "/etc/mlflow"
 def workloads(spec: MLflowSpec) -> list[Workload]:
     """The server, and the Jobs that work on its databases."""
     jobs = [BACKUP, MIGRATE, *([COLLECT] if spec.garbage_collection else [])]
-    return [served(NAME, http=Port(PORT, "http")), *(named(job) for job in jobs)]
+    server = replace(served(NAME, http=Port(PORT, "http")), metrics={"http": "/metrics"})
+    return [server, *(named(job) for job in jobs)]
 
 
 def allowed_hosts(namespace: str, hosts: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """Decisions about observability: who scrapes, when an alert fires, what is kept and for how long."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -10,10 +10,13 @@ from components.kube.model import (
     DnsLabel,
     ImageRef,
     Labels,
+    Port,
     PositiveCount,
     Quantity,
     Resources,
+    Seconds,
     Spec,
+    Volume,
 )
 
 _DURATION = re.compile(r"([0-9]+(ms|[smhdwy]))+")
@@ -41,15 +44,6 @@ class ObservabilityImages(Spec):
     """Prometheus itself; its operator is the cluster's."""
 
 
-class Volume(Spec):
-    """A disk."""
-
-    size: Quantity
-    """How much it holds."""
-    storage_class: DnsLabel | None = None
-    """StorageClass of it; the cluster's default without."""
-
-
 class ManagedPrometheus(Spec):
     """A Prometheus in the platform's namespace, run by the cluster's operator (addon prometheus-operator)."""
 
@@ -60,7 +54,9 @@ class ManagedPrometheus(Spec):
     retention: Duration = "15d"
     """How long samples are kept."""
     volume: Volume = Volume(size="20Gi")
-    """Where they are kept; the oldest go when nine tenths of it are used."""
+    """Where they are kept; the oldest go when four fifths of it are used."""
+    ready_timeout_seconds: Annotated[Seconds, Field(ge=30)] = 300
+    """How long its operator may take to bring it up."""
 
 
 class ExistingPrometheus(Spec):
@@ -74,9 +70,9 @@ class ExistingPrometheus(Spec):
     """Identity of its pods in the mesh; any of the namespace without."""
     selector: Labels = Field(default_factory=lambda: {"release": "kube-prometheus-stack"})
     """Labels that it looks for in monitors and rules."""
-    certificates: Annotated[str, Field(pattern=r"^/[-\w./]+$")] | None = None
-    """Directory in its pods where a sidecar leaves the mesh's certificates (OUTPUT_CERTS): pods of a mesh that takes
-    mutual TLS only cannot be scraped without."""
+    scrape_class: DnsLabel | None = None
+    """One of its scrapeClasses, that has the mesh's certificates (of a sidecar, by OUTPUT_CERTS): pods of a mesh that
+    takes mutual TLS only cannot be scraped without."""
 
 
 class PrometheusSpec(Spec):
@@ -94,6 +90,22 @@ class PrometheusSpec(Spec):
         if bool(self.managed) == bool(self.existing):
             raise ValueError("needs one of managed and existing: the platform's own Prometheus, or the cluster's")
         return self
+
+
+class ExporterSpec(Spec):
+    """Pods of another namespace that have metrics of what the platform uses."""
+
+    namespace: DnsLabel
+    """Where they are."""
+    labels: Annotated[Labels, Field(min_length=1)]
+    """That they have."""
+    port: Port
+    """That they listen on, with plain HTTP."""
+    path: Annotated[str, Field(pattern=r"^/")] = "/metrics"
+    """Of the metrics."""
+
+
+Exporter = Literal["gateway", "gpu", "istiod", "kube-state-metrics"]
 
 
 class Thresholds(Spec):
@@ -182,6 +194,9 @@ class ObservabilitySpec(Spec):
 
     prometheus: PrometheusSpec
     """Who scrapes and evaluates."""
+    exporters: dict[Exporter, ExporterSpec] = Field(default_factory=dict)
+    """What is scraped besides the platform's own pods; what is absent here, the cluster's Prometheus scrapes by itself
+    under the same `job`, or nobody."""
     alerts: AlertsSpec = AlertsSpec()
     """When someone is to know."""
     dashboards: DashboardsSpec | None = DashboardsSpec()

@@ -4,7 +4,7 @@ Source: github.com/ray-project/kuberay, ray-operator v1.6.2 (config/, apis/ray/v
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from components.kube import objects
@@ -32,6 +32,8 @@ PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000, "metric
 """Ports of the head, as Ray and KubeRay name them."""
 
 _APP_PROTOCOL = {"gcs": "grpc", "dashboard": "http", "client": "grpc", "serve": "http", "metrics": "http"}
+
+_METRICS = {"metrics": "/metrics"}
 
 INTERNAL_PORTS = {
     "node-manager": 6380,
@@ -88,7 +90,7 @@ def workloads(spec: RaySpec) -> list[Workload]:
         "workers": Port(_FIRST_WORKER_PORT, last=_last_worker_port(spec)),
     }
     head = {name: Port(port, _APP_PROTOCOL[name]) for name, port in PORTS.items()}
-    operator = [named(OPERATOR, metrics=Port(8080, "http"))] if spec.operator.mode == "managed" else []
+    operator = replace(named(OPERATOR, metrics=Port(8080, "http")), metrics=_METRICS)
     return [
         Workload(
             "ray-head",
@@ -98,6 +100,7 @@ def workloads(spec: RaySpec) -> list[Workload]:
             # The last is KubeRay's, which workers use (GenerateHeadServiceName in utils/util.go).
             services=(*SERVICES, f"{spec.cluster_name}-head-svc"),
             peers=(NODES,),
+            metrics=_METRICS,
         ),
         Workload(
             "ray-worker",
@@ -105,9 +108,10 @@ def workloads(spec: RaySpec) -> list[Workload]:
             (WORKER_ACCOUNT,),
             {"metrics": head["metrics"], **internal},
             peers=(NODES,),
+            metrics=_METRICS,
         ),
         Workload("ray-cleanup", _pods_of(spec, "redis-cleanup"), (HEAD_ACCOUNT,)),
-        *operator,
+        *([operator] if spec.operator.mode == "managed" else []),
         named(READY),
     ]
 

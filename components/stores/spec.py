@@ -5,8 +5,18 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.kube.model import Compute, DnsLabel, Host, ImageRef, Labels, Port, Quantity, Resources, Spec, unique
-from components.kube.quantity import number
+from components.kube.model import (
+    Compute,
+    DnsLabel,
+    Host,
+    ImageRef,
+    Labels,
+    Port,
+    Resources,
+    Spec,
+    Volume,
+    unique,
+)
 
 StoreT = TypeVar("StoreT", "Postgres", "Redis", "ObjectStore")
 
@@ -35,23 +45,6 @@ class StoresImages(Spec):
     """The S3-compatible server."""
     store_client: ImageRef
     """Clients of PostgreSQL and S3: makes databases, roles and buckets."""
-
-
-class Volume(Spec):
-    """The disk of an embedded store."""
-
-    size: Quantity
-    """How large it is."""
-    storage_class: DnsLabel | None = None
-    """StorageClass; the cluster's default when absent."""
-    retention: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of the claim when the store is removed: `Retain` keeps the data, `Delete` removes it."""
-
-    @model_validator(mode="after")
-    def _positive(self) -> "Volume":
-        if number(self.size) <= 0:
-            raise ValueError("size must be more than 0")
-        return self
 
 
 class EmbeddedPostgres(Spec):

@@ -1,0 +1,90 @@
+"""Observability: who scrapes the platform, when an alert fires, what there is to see.
+
+It promises that every workload with metrics is scraped under its own name, through the mesh where there is one, and
+that every alert and every panel asks for series that are there. It needs the CRDs of the Prometheus operator.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from components.base import Component, endpoint
+from components.kube.access import Workload
+from components.kube.wires import Endpoint
+from components.observability import manifests
+from components.observability.alerts import groups
+from components.observability.alerts.rule import Watched
+from components.observability.dashboards import dashboards
+from components.observability.manifests import Basic
+from components.observability.spec import ObservabilityImages, ObservabilitySpec
+
+
+@dataclass(frozen=True)
+class ObservabilityEndpoints:
+    """What others may know.
+
+    Attributes:
+        prometheus: the platform's own Prometheus (HTTP, port 9090); None where it is the cluster's.
+        selector: labels by which monitors and rules are found: a team's own ones need them.
+    """
+
+    prometheus: Endpoint | None
+    selector: dict[str, str]
+
+
+class Observability(Component[ObservabilityEndpoints], token="mlplatform:observability:Observability"):
+    """Prometheus, its monitors and rules, dashboards."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: ObservabilitySpec,
+        images: ObservabilityImages,
+        *,
+        namespace: pulumi.Output[str],
+        priority_classes: dict[str, pulumi.Output[str]],
+        workloads: Iterable[Workload],
+        watched: Watched,
+        logins: Mapping[str, Basic],
+        pod_annotations: Mapping[str, str],
+        on_error: pulumi.ErrorHook | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, opts, pod_annotations=pod_annotations, on_error=on_error)
+        scraper = spec.prometheus
+        for workload in workloads:
+            if workload.metrics:
+                manifest = manifests.monitor(
+                    scraper, namespace, workload, mesh=watched.mesh, login=logins.get(workload.name)
+                )
+                self.child(f"monitor-{workload.name}", manifest)
+        if watched.mesh:
+            self.child("monitor-sidecar", manifests.sidecar_monitor(scraper, namespace))
+        for exporter, asked in spec.exporters.items():
+            self.child(f"monitor-{exporter}", manifests.exporter_monitor(scraper, namespace, exporter, asked))
+        for group in groups(watched):
+            self.child(f"rules-{group.name}", manifests.rule(scraper, spec.alerts, namespace, group))
+        if shown := spec.dashboards:
+            for dashboard, text in dashboards(watched, shown).items():
+                self.child(f"dashboard-{dashboard}", manifests.dashboard(shown, namespace, dashboard, text))
+        server = None
+        if own := scraper.managed:
+            around = self.around(manifests.PROMETHEUS, namespace, priority_classes["control"])
+            may = [
+                self.child("role", manifests.role(namespace)),
+                self.child("binding", manifests.binding(namespace)),
+            ]
+            self.child(
+                "prometheus",
+                manifests.prometheus(
+                    own, scraper.interval, images, around, mesh=watched.mesh, annotations=pod_annotations
+                ),
+                after=may,
+                create_timeout=own.ready_timeout_seconds,
+            )
+            service = self.child("service", manifests.service(namespace))
+            server = endpoint("http", service, namespace, manifests.PORT)
+        self.publish(
+            ObservabilityEndpoints(prometheus=server, selector={**manifests.OURS, **manifests.selector(scraper)})
+        )

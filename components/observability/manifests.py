@@ -1,0 +1,261 @@
+"""Facts of Kubernetes, Prometheus and its operator about who scrapes what.
+
+Sources: https://prometheus-operator.dev/docs/api-reference/api/ (v0.93); Istio, "Prometheus" under integrations: a
+Prometheus that scrapes pods of a mesh which takes mutual TLS only presents the certificate that its own sidecar got.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from components.kube import objects
+from components.kube.access import SIDECAR, Neighbour, Port, Workload, served
+from components.kube.labels import PART_OF
+from components.kube.pods import RESTRICTED_POD, Around, Manifest, resources
+from components.kube.quantity import number
+from components.kube.wires import SecretRef
+from components.observability.alerts.rule import Group
+from components.observability.spec import (
+    AlertsSpec,
+    DashboardsSpec,
+    ExporterSpec,
+    ManagedPrometheus,
+    ObservabilityImages,
+    ObservabilitySpec,
+    PrometheusSpec,
+)
+
+PROMETHEUS = "prometheus"
+"""Of the Prometheus and its Service, and who scrapes in the access table."""
+
+PORT = 9090
+
+Basic = tuple[SecretRef, SecretRef]
+"""Where a user's name and its password lie."""
+
+_API = "monitoring.coreos.com/v1"
+OURS = {"app.kubernetes.io/part-of": PART_OF}
+"""Labels of all that the platform makes."""
+
+_MESH = "mesh"
+_CERTIFICATES = "/etc/mesh-certificates"
+_USER = 65534
+_USED = Decimal("0.8")
+# Of the disk: what is being written and compacted counts for nothing (storage.tsdb.retention.size).
+_FILES = {"caFile": "root-cert.pem", "certFile": "cert-chain.pem", "keyFile": "key.pem"}
+_CERTIFIED = {
+    "proxy.istio.io/config": f"proxyMetadata: {{OUTPUT_CERTS: {_CERTIFICATES}}}",
+    "sidecar.istio.io/userVolumeMount": json.dumps([{"name": _MESH, "mountPath": _CERTIFICATES}]),
+    "traffic.sidecar.istio.io/includeOutboundIPRanges": "",
+}
+# https://istio.io/latest/docs/ops/integrations/prometheus/ ("TLS settings").
+_WATCH = ("get", "list", "watch")
+_SIDECARS_PORT, _SIDECARS_PATH = "http-envoy-prom", "/stats/prometheus"
+# As Istio's template of the sidecar names it (manifests/charts/istio-control/istio-discovery/files).
+
+
+def workloads(spec: ObservabilitySpec | None) -> list[Workload]:
+    """The platform's own Prometheus, which scrapes itself too."""
+    if not (spec and spec.prometheus.managed):
+        return []
+    return [replace(served(PROMETHEUS, http=Port(PORT, "http")), metrics={"http": "/metrics"})]
+
+
+def neighbours(spec: ObservabilitySpec | None) -> list[Neighbour]:
+    """The cluster's Prometheus, or what the platform's own scrapes in other namespaces."""
+    if not spec:
+        return []
+    if found := spec.prometheus.existing:
+        accounts = (found.service_account,) if found.service_account else ()
+        return [Neighbour(PROMETHEUS, namespace=found.namespace, labels=found.labels, accounts=accounts)]
+    return [
+        Neighbour(name, namespace=each.namespace, labels=each.labels, ports={"metrics": Port(each.port, "http")})
+        for name, each in spec.exporters.items()
+    ]
+
+
+def selector(spec: PrometheusSpec) -> dict[str, str]:
+    """Labels by which monitors and rules are found, beside the standard ones."""
+    return dict(spec.existing.selector) if spec.existing else {}
+
+
+def scrape_class(spec: PrometheusSpec) -> str | None:
+    """What a monitor of pods in the mesh names to be given its certificates."""
+    return spec.existing.scrape_class if spec.existing else _MESH
+
+
+def monitor(
+    spec: PrometheusSpec, namespace: Any, workload: Workload, *, mesh: bool, login: Basic | None = None
+) -> Manifest:
+    """A PodMonitor of one workload; its series have the workload's name as `job`.
+
+    Args:
+        spec: decisions.
+        namespace: of the workload.
+        workload: that has metrics.
+        mesh: whether its pods take mutual TLS only.
+        login: user and password that it asks for; None if it asks for none.
+    """
+    endpoint: Manifest = {}
+    if mesh:
+        endpoint |= {"scheme": "https"}
+    if login:
+        user, password = ({"name": each.name, "key": each.key} for each in login)
+        endpoint |= {"basicAuth": {"username": user, "password": password}}
+    endpoints = [
+        {"port": port, "path": path, "interval": spec.interval, "relabelings": [_job(workload.name)], **endpoint}
+        for port, path in workload.metrics.items()
+    ]
+    return _monitor(spec, namespace, workload.name, {"matchLabels": dict(workload.selector)}, endpoints, mesh=mesh)
+
+
+def sidecar_monitor(spec: PrometheusSpec, namespace: Any) -> Manifest:
+    """A PodMonitor of every sidecar of the namespace."""
+    endpoint = {"port": _SIDECARS_PORT, "path": _SIDECARS_PATH, "interval": spec.interval}
+    everyone = {"matchExpressions": [{"key": "security.istio.io/tlsMode", "operator": "Exists"}]}
+    return _monitor(spec, namespace, SIDECAR, everyone, [{**endpoint, "relabelings": [_job(SIDECAR)]}])
+
+
+def exporter_monitor(spec: PrometheusSpec, namespace: Any, name: str, exporter: ExporterSpec) -> Manifest:
+    """A PodMonitor of an exporter, whose own labels say what its series are about."""
+    endpoint = {
+        "portNumber": exporter.port,
+        "path": exporter.path,
+        "interval": spec.interval,
+        "honorLabels": True,
+        "relabelings": [_job(name)],
+    }
+    made = _monitor(spec, namespace, name, {"matchLabels": dict(exporter.labels)}, [endpoint])
+    return {**made, "spec": {**made["spec"], "namespaceSelector": {"matchNames": [exporter.namespace]}}}
+
+
+def _monitor(
+    spec: PrometheusSpec, namespace: Any, name: str, pods: Manifest, endpoints: list[Manifest], *, mesh: bool = False
+) -> Manifest:
+    given = scrape_class(spec) if mesh else None
+    return _object(
+        spec,
+        "PodMonitor",
+        namespace,
+        name,
+        {"selector": pods, "podMetricsEndpoints": endpoints, **({"scrapeClass": given} if given else {})},
+    )
+
+
+def _job(name: str) -> Manifest:
+    return {"targetLabel": "job", "replacement": name}
+
+
+def rule(spec: PrometheusSpec, alerts: AlertsSpec, namespace: Any, group: Group) -> Manifest:
+    """A PrometheusRule of one group."""
+    groups = [group.manifest(alerts.runbooks)]
+    return _object(spec, "PrometheusRule", namespace, f"{PART_OF}-{group.name}", {"groups": groups})
+
+
+def _object(spec: PrometheusSpec, kind: str, namespace: Any, name: str, content: Manifest) -> Manifest:
+    metadata = objects.metadata("observability", namespace, name)
+    labels = {**metadata["labels"], **selector(spec)}
+    return {"apiVersion": _API, "kind": kind, "metadata": {**metadata, "labels": labels}, "spec": content}
+
+
+def prometheus(
+    spec: ManagedPrometheus,
+    interval: str,
+    images: ObservabilityImages,
+    around: Around,
+    *,
+    mesh: bool,
+    annotations: Mapping[str, str],
+) -> Manifest:
+    """The Prometheus, which takes the monitors and rules of its own namespace.
+
+    In a mesh its sidecar only fetches the certificate: what it intercepted would go to pods as plain text, since it
+    does not know their addresses.
+
+    Args:
+        spec: decisions.
+        interval: between two scrapes.
+        images: to run.
+        around: where.
+        mesh: whether there is a mesh.
+        annotations: of its pods.
+    """
+    volume: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": spec.volume.size}}}
+    if spec.volume.storage_class:
+        volume["storageClassName"] = spec.volume.storage_class
+    found = {"matchLabels": OURS}
+    return {
+        "apiVersion": _API,
+        "kind": "Prometheus",
+        "metadata": objects.metadata(
+            "observability", around.namespace, PROMETHEUS, {"pulumi.com/waitFor": "condition=Available"}
+        ),
+        "spec": {
+            "image": images.prometheus,
+            "version": images.prometheus.partition("@")[0].rpartition(":")[2],
+            "replicas": spec.replicas,
+            "resources": resources(spec.resources),
+            "retention": spec.retention,
+            "retentionSize": f"{int(number(spec.volume.size) * _USED / 2**20)}MiB",
+            "scrapeInterval": interval,
+            "evaluationInterval": interval,
+            "podMonitorSelector": found,
+            "serviceMonitorSelector": found,
+            "ruleSelector": found,
+            "arbitraryFSAccessThroughSMs": {"deny": True},
+            "enableAdminAPI": False,
+            "serviceAccountName": around.account,
+            "automountServiceAccountToken": True,
+            "priorityClassName": around.priority_class,
+            "securityContext": {**RESTRICTED_POD, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER},
+            "storage": {"volumeClaimTemplate": {"spec": volume}},
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": spec.volume.retention, "whenScaled": "Retain"},
+            "portName": "http",
+            "podMetadata": {
+                "labels": {"app.kubernetes.io/component": "observability", **OURS},
+                "annotations": {**annotations, **(_CERTIFIED if mesh else {})},
+            },
+            **(_certificates() if mesh else {}),
+        },
+    }
+
+
+def _certificates() -> Manifest:
+    """Where a Prometheus finds the certificate of its sidecar, and for whom."""
+    files = {key: f"{_CERTIFICATES}/{name}" for key, name in _FILES.items()}
+    # A pod's certificate names its identity, and Prometheus asks for pods by address.
+    return {
+        "scrapeClasses": [{"name": _MESH, "tlsConfig": {**files, "insecureSkipVerify": True}}],
+        "volumes": [{"name": _MESH, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+        "volumeMounts": [{"name": _MESH, "mountPath": _CERTIFICATES, "readOnly": True}],
+    }
+
+
+def role(namespace: Any) -> Manifest:
+    """What a Prometheus may see: the pods that it is to scrape."""
+    rules = [("", ["pods", "services", "endpoints"], _WATCH), ("discovery.k8s.io", ["endpointslices"], _WATCH)]
+    return objects.role("observability", namespace, PROMETHEUS, rules)
+
+
+def binding(namespace: Any) -> Manifest:
+    """Gives the Prometheus what it may see."""
+    return objects.role_binding("observability", namespace, PROMETHEUS)
+
+
+def service(namespace: Any) -> Manifest:
+    """The Service over the Prometheus."""
+    labels = {"app.kubernetes.io/name": "prometheus", "prometheus": PROMETHEUS}
+    return objects.service("observability", namespace, PROMETHEUS, labels, {"http": (PORT, "http")})
+
+
+def dashboard(spec: DashboardsSpec, namespace: Any, name: str, text: str) -> Manifest:
+    """A ConfigMap that Grafana's sidecar finds; the annotation names its folder.
+
+    Source: the chart of Grafana, `sidecar.dashboards` (folderAnnotation `grafana_folder`).
+    """
+    made = objects.config_map("observability", namespace, f"dashboard-{name}", {f"{PART_OF}-{name}.json": text})
+    metadata = made["metadata"]
+    labels, annotations = {**metadata["labels"], **spec.labels}, {"grafana_folder": spec.folder}
+    return {**made, "metadata": {**metadata, "labels": labels, "annotations": annotations}}
