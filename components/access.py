@@ -17,7 +17,7 @@ from components.mesh.spec import MeshSpec
 from components.mlflow.manifests import workloads as mlflow_workloads
 from components.mlflow.spec import MLflowSpec
 from components.observability import manifests as observability
-from components.observability.manifests import PROMETHEUS
+from components.observability.manifests import PROMETHEUS, exporting
 from components.observability.spec import ObservabilitySpec
 from components.ray.manifests import workloads as ray_workloads
 from components.ray.spec import RaySpec
@@ -77,7 +77,6 @@ _ROWS: tuple[_Row, ...] = (
     ("feast-materialize", "redis", ("redis",), "Writes the online store"),
     ("databases", "postgres", ("postgres",), "Makes databases and roles"),
     ("buckets", "object-store", ("object-store",), "Makes buckets"),
-    (PROMETHEUS, "api-server", ("https",), "Finds what is to be scraped"),
     *(("clients", target, ports, "Workloads of other teams in the namespace") for target, ports in _SERVED.items()),
 )
 """Source, target, ports of the target, why. A row is left out where a stack lacks one of its ends or ports."""
@@ -123,7 +122,7 @@ def access_table(
     ports = {end.name: end.ports for end in ends}
     own = [Access(*row) for row in (*_ROWS, *_by_choice(ray, feast), *_teams(mlflow, feast))]
     own += _from_outside(gateway) if gateway else ()
-    own += _scraped(workloads, sidecars=tenancy.mesh_injection) if watch else ()
+    own += _watched(watch, workloads, sidecars=tenancy.mesh_injection) if watch else ()
     further = [
         Access(row.source, row.target, row.ports, row.why, plain_text=bool(row.plain_text)) for row in mesh.access
     ]
@@ -165,8 +164,12 @@ def _from_outside(gateway: GatewaySpec) -> Iterator[Access]:
         yield Access(_GATEWAY, "mlflow", ("http",), "Users outside (gateway.mlflow)")
 
 
-def _scraped(workloads: Iterable[Workload], *, sidecars: bool) -> Iterator[Access]:
+def _watched(watch: ObservabilitySpec, workloads: Iterable[Workload], *, sidecars: bool) -> Iterator[Access]:
     """Rows of who watches."""
+    if watch.prometheus.managed:
+        yield Access(PROMETHEUS, "api-server", ("https",), "Finds what is to be scraped")
+        for exporter in watch.exporters:
+            yield Access(PROMETHEUS, exporting(exporter), ("metrics",), "Scrapes its metrics")
     for workload in workloads:
         if workload.metrics and workload.name != PROMETHEUS:
             yield Access(PROMETHEUS, workload.name, tuple(workload.metrics), "Scrapes its metrics")

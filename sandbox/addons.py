@@ -1,20 +1,42 @@
-"""The CRDs of what a cluster may have beside the platform, as its owners would have installed them.
+"""What a cluster may have beside the platform, as its owners would have installed it.
 
-Nobody acts on the objects: only Istio runs here, and the sandbox has that anyway.
+Istio every sandbox has (`sandbox.istio`). Of the others the API server knows the CRDs, and nobody acts on their
+objects; but the Prometheus operator does on its own, in its pod or beside the control plane (`sandbox.controllers`).
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from sandbox.cluster import Cluster
 
-TOOLS = {"gateway-api": "gateway-crds", "cert-manager": "cert-manager-crds", "kong": "kong-crds"}
+TOOLS = {
+    "gateway-api": "gateway-crds",
+    "cert-manager": "cert-manager-crds",
+    "kong": "kong-crds",
+    "prometheus-operator": "monitoring-crds",
+}
 """The tool that holds the CRDs, by the addon's name in `ml-platform:cluster.addons`."""
+
+_OPERATORS = {"prometheus-operator": ("monitoring-role", Path(__file__).with_name("monitoring.yaml"))}
+"""The tool that holds an operator's role, and its other manifests, by the addon's name."""
 
 
 def install(cluster: Cluster, addons: Iterable[str]) -> None:
-    """Apply the CRDs of addons, and wait until the API server knows them; a name that is none of ours is left out."""
-    tools = [TOOLS[addon] for addon in addons if addon in TOOLS]
-    for tool in tools:
-        cluster.kubectl("apply", "--server-side", "--filename", str(cluster.toolbox.homes[tool]))
-    if tools:
+    """Apply the CRDs of addons, wait until the API server knows them, and start their operators.
+
+    A name that is none of ours is left out.
+    """
+    wanted = [addon for addon in addons if addon in TOOLS]
+    for addon in wanted:
+        _apply(cluster, cluster.toolbox.homes[TOOLS[addon]])
+    if wanted:
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    for addon in wanted:
+        if addon in _OPERATORS:
+            role, manifests = _OPERATORS[addon]
+            _apply(cluster, cluster.toolbox.homes[role])
+            _apply(cluster, manifests)
+
+
+def _apply(cluster: Cluster, manifests: Path) -> None:
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(manifests))

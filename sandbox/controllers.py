@@ -28,6 +28,7 @@ from sandbox.volumes import bind_claims
 
 BINARIES = {
     "quay.io/kuberay/operator:v1.6.2": "kuberay-operator",
+    "quay.io/prometheus-operator/prometheus-operator:v0.93.1": "prometheus-operator",
     "ml-platform/pilot:1.31-eed52ebb66ad": "pilot-discovery",
 }
 """Image to the tool that is inside it; a mirror's host in front of the path makes no difference."""
@@ -209,7 +210,7 @@ def arguments(container: Any, env: dict[str, str]) -> list[str]:
     expanded = [
         re.sub(r"\$\((\w+)\)", lambda match: env.get(match[1], match[0]), text) for text in container.args or []
     ]
-    return [re.sub(r"^(--[\w-]*addr[\w-]*)=:\d+$", r"\1=127.0.0.1:0", text) for text in expanded]
+    return [re.sub(r"^(--[\w.-]*addr[\w-]*)=:\d+$", r"\1=127.0.0.1:0", text) for text in expanded]
 
 
 def main() -> None:

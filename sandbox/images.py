@@ -43,13 +43,16 @@ REFERENCES = {
     "mlflow-previous": "ml-platform/mlflow:3.16.1",
     "moto": "ml-platform/moto:5.2.5",
     "kuberay-operator": "quay.io/kuberay/operator:v1.6.2",
+    "prometheus": "quay.io/prometheus/prometheus:v3.15.0",
+    "prometheus-operator": "quay.io/prometheus-operator/prometheus-operator:v0.93.1",
+    "prometheus-config-reloader": "quay.io/prometheus-operator/prometheus-config-reloader:v0.93.1",
     "pilot": "ml-platform/pilot:1.31-eed52ebb66ad",
     "proxyv2": "ml-platform/proxyv2:1.31-eed52ebb66ad",
 }
 """Every image and the name it is loaded under: the one in the program's settings, or in istio.yaml.
 
 The image of GPU workers is not among them: the sandbox's GPU nodes are simulated, no container runs there. The last two
-before the operator are for tests: a release to upgrade from, and a stand-in for AWS S3. The last two are the mesh.
+before the operators are for tests: a release to upgrade from, and a stand-in for AWS S3. The last two are the mesh.
 """
 
 PYTHON = "python:3.11-slim-bookworm"

@@ -71,9 +71,16 @@ def neighbours(spec: ObservabilitySpec | None) -> list[Neighbour]:
         accounts = (found.service_account,) if found.service_account else ()
         return [Neighbour(PROMETHEUS, namespace=found.namespace, labels=found.labels, accounts=accounts)]
     return [
-        Neighbour(name, namespace=each.namespace, labels=each.labels, ports={"metrics": Port(each.port, "http")})
+        Neighbour(
+            exporting(name), namespace=each.namespace, labels=each.labels, ports={"metrics": Port(each.port, "http")}
+        )
         for name, each in spec.exporters.items()
     ]
+
+
+def exporting(name: str) -> str:
+    """What the access table calls an exporter: some pods are its neighbours already, for something else."""
+    return f"{name}-metrics"
 
 
 def selector(spec: PrometheusSpec) -> dict[str, str]:

@@ -634,8 +634,12 @@ def test_every_folder_pins_the_module_of_the_lock_in_go_mod_and_go_sum(tool: sou
 @pytest.mark.parametrize("tool", LOCKED.values(), ids=str)
 def test_the_first_module_of_a_tool_has_the_version_of_the_tool(tool: sources.Tool) -> None:
     version = tool.build[0].module.split("@")[1]
+    if tool.build[0].folder == "prometheus":
+        # https://github.com/prometheus/prometheus#using-prometheus-as-a-go-library
+        major, minor, patch = tool.version.split(".")
+        assert version == f"v0.{major}{minor:0>2}.{patch}"
     # A commit between releases has a time and a hash for a version and says nothing about the release.
-    if not re.search(r"\d{14}-[0-9a-f]{12}$", version):
+    elif not re.search(r"\d{14}-[0-9a-f]{12}$", version):
         assert version == f"v{tool.version}"
 
 

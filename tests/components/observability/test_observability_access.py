@@ -1,0 +1,51 @@
+"""Who scrapes whom, in the one table."""
+
+from typing import Any
+
+import pytest
+
+from components.kube.access import EVERYONE, AccessTable, Neighbour
+from tests.components.observability.test_observability_input import EXISTING, MANAGED, config, existing, exporter
+from tests.support.configuration import load_with
+
+OURS = {
+    ("ray-head", 8080),
+    ("ray-worker", 8080),
+    ("kuberay-operator", 8080),
+    ("mlflow", 5000),
+    ("feast-server", 8000),
+    (EVERYONE, 15090),
+}
+
+
+def table(asked: dict[str, Any]) -> AccessTable:
+    return load_with(asked)[0].access([("192.0.2.1", 6443)])
+
+
+def reached(found: AccessTable) -> set[tuple[str, int]]:
+    return {(row.target, found.port(row, port).number) for row in found.out_of("prometheus") for port in row.ports}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (config(MANAGED), OURS | {("api-server", 6443)}),
+        (config(MANAGED, injected=False), OURS - {(EVERYONE, 15090)} | {("api-server", 6443)}),
+        (config(EXISTING), OURS),
+        (exporter(), OURS | {("api-server", 6443), ("gateway-metrics", 8100)}),
+    ],
+)
+def test_prometheus_reaches_every_port_with_metrics_and_no_other(
+    asked: dict[str, Any], expected: set[tuple[str, int]]
+) -> None:
+    assert reached(table(asked)) == expected
+
+
+def test_a_prometheus_of_others_is_a_neighbour() -> None:
+    found = table(existing(namespace="watch", labels={"app": "prometheus"}, serviceAccount="prometheus"))
+    assert found.end("prometheus") == Neighbour("prometheus", "watch", {"app": "prometheus"}, ("prometheus",))
+
+
+def test_nobody_scrapes_what_nobody_watches() -> None:
+    assert "prometheus" not in {end.name for end in table(config(None)).ends}
+    assert not table(config(None)).into(EVERYONE)

@@ -1,0 +1,199 @@
+"""The objects of observability, held against the operator's own schemas and against what they have to find."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from components.kube.access import Port, Workload
+from components.kube.pods import Around
+from components.kube.quantity import number
+from components.kube.wires import SecretRef
+from components.observability import manifests
+from components.observability.alerts.rule import Alert, Group, Recording
+from components.observability.spec import ObservabilityImages, ObservabilitySpec
+from sandbox.tools import Toolbox
+
+IMAGES = ObservabilityImages(prometheus="quay.io/prometheus/prometheus:v3.15.0@sha256:" + "a" * 64)
+MODEL = Workload("model", {"app": "model"}, ("model",), {"http": Port(80), "stats": Port(81)}, metrics={"stats": "/m"})
+LOGIN = (SecretRef("login", "username"), SecretRef("login", "password"))
+
+
+def spec(**changed: Any) -> ObservabilitySpec:
+    return ObservabilitySpec.model_validate({"prometheus": {"managed": {"volume": {"size": "10Gi"}}}, **changed})
+
+
+EXISTING = spec(prometheus={"existing": {"scrapeClass": "istio", "selector": {"release": "monitoring"}}})
+GATEWAY = spec(exporters={"gateway": {"namespace": "kong", "labels": {"app": "kong"}, "port": 8100}})
+GROUP = Group(
+    "model",
+    (
+        Recording("model:errors:rate5m", "rate(errors_total[5m])", {"of": "model"}),
+        Alert("ModelFails", "model:errors:rate5m > 1", "critical", "It fails", "Requests fail.", "5m", {"team": "ml"}),
+    ),
+)
+
+
+def monitor(decided: ObservabilitySpec, *, mesh: bool = True, login: Any = None) -> dict[str, Any]:
+    return manifests.monitor(decided.prometheus, "ml", MODEL, mesh=mesh, login=login)
+
+
+def prometheus(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
+    own = decided.prometheus.managed
+    assert own
+    around = Around("ml", "prometheus", "ml-control")
+    return manifests.prometheus(own, "30s", IMAGES, around, mesh=mesh, annotations={"size": "small"})
+
+
+def rule(decided: ObservabilitySpec) -> dict[str, Any]:
+    return manifests.rule(decided.prometheus, decided.alerts, "ml", GROUP)
+
+
+@pytest.mark.parametrize(
+    ("file", "manifest"),
+    [
+        ("podmonitors", monitor(spec(), login=LOGIN)),
+        ("podmonitors", monitor(EXISTING)),
+        ("podmonitors", manifests.sidecar_monitor(spec().prometheus, "ml")),
+        (
+            "podmonitors",
+            manifests.exporter_monitor(GATEWAY.prometheus, "ml", "gateway", GATEWAY.exporters["gateway"]),
+        ),
+        ("prometheusrules", rule(spec())),
+        ("prometheuses", prometheus(spec())),
+        ("prometheuses", prometheus(spec(), mesh=False)),
+    ],
+)
+def test_the_operators_schema_knows_every_field(toolbox: Toolbox, file: str, manifest: dict[str, Any]) -> None:
+    crd = yaml.safe_load((toolbox.homes["monitoring-crds"] / f"monitoring.coreos.com_{file}.yaml").read_text())
+    schema = _closed(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    jsonschema.validate(manifest["spec"], schema)
+    assert crd["spec"]["names"]["kind"] == manifest["kind"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**manifest["spec"], "made-up": 1}, schema)
+
+
+def _closed(schema: Any) -> Any:
+    """A schema of Kubernetes, which prunes fields that it does not know, as one that refuses them."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    if schema.get("x-kubernetes-int-or-string"):
+        return {"type": ["integer", "string"]}
+    return {**closed, "additionalProperties": False} if "properties" in schema and "type" in schema else closed
+
+
+def test_series_have_the_workloads_name_as_job() -> None:
+    (endpoint,) = monitor(spec())["spec"]["podMetricsEndpoints"]
+    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": "model"}]
+    assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("stats", "/m", "30s")
+    assert monitor(spec())["spec"]["selector"] == {"matchLabels": {"app": "model"}}
+
+
+@pytest.mark.parametrize(
+    ("decided", "mesh", "scheme", "scrape_class"),
+    [(spec(), True, "https", "mesh"), (EXISTING, True, "https", "istio"), (EXISTING, False, None, None)],
+)
+def test_pods_of_the_mesh_are_scraped_with_its_certificates(
+    decided: ObservabilitySpec, mesh: bool, scheme: str | None, scrape_class: str | None
+) -> None:
+    made = monitor(decided, mesh=mesh)["spec"]
+    assert made["podMetricsEndpoints"][0].get("scheme") == scheme
+    assert made.get("scrapeClass") == scrape_class
+
+
+def test_sidecars_are_scraped_in_plain_text_beside_what_they_intercept() -> None:
+    made = manifests.sidecar_monitor(spec().prometheus, "ml")["spec"]
+    assert "scrapeClass" not in made
+    (endpoint,) = made["podMetricsEndpoints"]
+    assert "scheme" not in endpoint
+    assert endpoint["path"] == "/stats/prometheus"
+
+
+def test_a_password_stays_in_its_secret() -> None:
+    (endpoint,) = monitor(spec(), login=LOGIN)["spec"]["podMetricsEndpoints"]
+    assert endpoint["basicAuth"] == {
+        "username": {"name": "login", "key": "username"},
+        "password": {"name": "login", "key": "password"},
+    }
+
+
+def test_an_exporter_says_itself_what_its_series_are_about() -> None:
+    made = manifests.exporter_monitor(GATEWAY.prometheus, "ml", "gateway", GATEWAY.exporters["gateway"])["spec"]
+    assert made["namespaceSelector"] == {"matchNames": ["kong"]}
+    (endpoint,) = made["podMetricsEndpoints"]
+    assert endpoint["honorLabels"] is True
+    assert endpoint["portNumber"] == 8100
+
+
+def test_the_certificates_lie_where_prometheus_looks_for_them() -> None:
+    made = prometheus(spec())["spec"]
+    annotations = made["podMetadata"]["annotations"]
+    (mount,) = json.loads(annotations["sidecar.istio.io/userVolumeMount"])
+    (own,) = made["volumeMounts"]
+    (volume,) = made["volumes"]
+    assert mount["name"] == own["name"] == volume["name"]
+    assert mount["mountPath"] == own["mountPath"]
+    told = yaml.safe_load(annotations["proxy.istio.io/config"])
+    assert told == {"proxyMetadata": {"OUTPUT_CERTS": own["mountPath"]}}
+    (given,) = made["scrapeClasses"]
+    assert given["name"] == monitor(spec())["spec"]["scrapeClass"]
+    for key in ("caFile", "certFile", "keyFile"):
+        assert given["tlsConfig"][key].startswith(own["mountPath"] + "/")
+    assert annotations["size"] == "small"
+
+
+def test_without_a_mesh_there_are_no_certificates() -> None:
+    made = prometheus(spec(), mesh=False)["spec"]
+    assert not {"scrapeClasses", "volumes", "volumeMounts"} & made.keys()
+    assert made["podMetadata"]["annotations"] == {"size": "small"}
+
+
+def test_the_disk_is_never_filled() -> None:
+    made = prometheus(spec())["spec"]
+    size = made["storage"]["volumeClaimTemplate"]["spec"]["resources"]["requests"]["storage"]
+    assert number(made["retentionSize"].removesuffix("B")) < number(size) * 9 / 10
+    assert made["version"] == "v3.15.0"
+
+
+def test_prometheus_takes_what_the_platform_made_and_nothing_else() -> None:
+    made = prometheus(spec())["spec"]
+    for kind, labels in (
+        ("podMonitorSelector", monitor(spec())["metadata"]["labels"]),
+        ("ruleSelector", rule(spec())["metadata"]["labels"]),
+    ):
+        assert made[kind]["matchLabels"].items() <= labels.items()
+    assert not any(key.endswith("NamespaceSelector") for key in made)  # its own namespace alone
+
+
+def test_a_prometheus_of_others_finds_monitors_and_rules_by_its_labels() -> None:
+    for made in (monitor(EXISTING), rule(EXISTING)):
+        assert made["metadata"]["labels"]["release"] == "monitoring"
+    assert "release" not in monitor(spec())["metadata"]["labels"]
+
+
+def test_a_rule_says_who_is_to_know_and_what_to_do() -> None:
+    decided = spec(alerts={"runbooks": "https://wiki.example.com/runbooks/"})
+    (group,) = rule(decided)["spec"]["groups"]
+    recording, alert = group["rules"]
+    assert recording == {
+        "record": "model:errors:rate5m",
+        "expr": "rate(errors_total[5m])",
+        "labels": {"of": "model"},
+    }
+    assert alert["annotations"]["runbook_url"] == "https://wiki.example.com/runbooks/ModelFails.md"
+    assert alert["for"] == "5m"
+    assert alert["labels"] == {"severity": "critical", "part_of": "ml-platform", "team": "ml"}
+
+
+def test_a_dashboard_is_found_by_its_label() -> None:
+    shown = spec(dashboards={"labels": {"dashboards": "yes"}, "folder": "ML"}).dashboards
+    assert shown
+    made = manifests.dashboard(shown, "ml", "ray", "{}")
+    assert made["metadata"]["labels"]["dashboards"] == "yes"
+    assert made["metadata"]["annotations"] == {"grafana_folder": "ML"}
+    assert made["data"] == {"ml-platform-ray.json": "{}"}
