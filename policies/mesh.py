@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from policies import injection, pods
+from policies import injection, operators, pods
 from policies.decode import Plain, Secret, revealed
 from policies.reach import Objects, Pod
 from policies.reach.fields import Field, Problem
@@ -147,7 +147,7 @@ class Mesh:
 
 def kinds(*policies: str) -> frozenset[tuple[str, str]]:
     """What a rule reads that judges pods by these policies: them, workloads and namespaces."""
-    return pods.KINDS | {known for known in POLICIES if known[1] in ("Namespace", *policies)}
+    return pods.KINDS | operators.KINDS | {known for known in POLICIES if known[1] in ("Namespace", *policies)}
 
 
 def survey(stack: Stack, settings: MeshSettings) -> Mesh:
@@ -176,12 +176,14 @@ def _survey(stack: Stack, settings: MeshSettings) -> Mesh:
             told[resource.name] = injection.of_namespace(resource) or told.get(resource.name, "")
     workloads: list[Workload] = []
     for resource in stack.resources:
-        if (resource.group, resource.kind) not in pods.KINDS:
+        kind = (resource.group, resource.kind)
+        if kind not in pods.KINDS | operators.KINDS:
             continue
+        made_by = operators if kind in operators.KINDS else pods
         try:
-            for template in pods.templates(resource):
+            for template in made_by.templates(resource):
                 try:
-                    workloads.append(_workload(resource, template, told))
+                    workloads.append(_workload(resource, template, made_by.labels(resource, template), told))
                 except Unreadable as unreadable:
                     gaps.append(Gap(WORKLOAD, _namespace(resource), unreadable.at(resource)))
         except Unreadable as unreadable:
@@ -249,11 +251,10 @@ def _has_secret(value: Plain) -> bool:
     return isinstance(value, Secret) or any(map(_has_secret, children))
 
 
-def _workload(resource: Resource, template: PodTemplate, told: Mapping[str, str]) -> Workload:
+def _workload(resource: Resource, template: PodTemplate, labels: dict[str, str], told: Mapping[str, str]) -> Workload:
     namespace = resource.namespace
     meshed = injection.is_injected(template, told.get(namespace, ""))
     name = f"{resource.name} {template.role}".strip()
-    labels = pods.labels(resource, template)
     return Workload(
         resource, template, Pod(name, namespace, labels, _account(resource, template), meshed, _ports(template, labels))
     )

@@ -1,7 +1,7 @@
-"""Pods and claims that operators other than KubeRay make of their custom resources, as far as quotas count them.
+"""Pods and claims that operators other than KubeRay make of their custom resources: what quotas and networks see.
 
-Sources: prometheus-operator cmd/operator/main.go (sizes of the config-reloader), pkg/prometheus/statefulset.go (shards
-and replicas); cloudnative-pg api/v1/cluster_types.go (instances, storage, walStorage).
+Sources: prometheus-operator cmd/operator/main.go (sizes of the config-reloader), pkg/prometheus/statefulset.go (shards,
+replicas, labels, ports); cloudnative-pg api/v1/cluster_types.go (instances, storage, walStorage), pkg/utils/labels.go.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _MAIN: Final = {
     ("postgresql.cnpg.io", "Cluster"): "postgres",
 }
 """The container that has `spec.resources`."""
+_PORTS: Final = {"prometheus": 9090, "alertmanager": 9093, "thanos-ruler": 10902, "postgres": 5432}
+"""What that container listens on."""
 KINDS: Final = frozenset(_MAIN)
 _RELOADER: Final[Plain] = {
     "requests": {"cpu": "10m", "memory": "50Mi"},
@@ -46,8 +48,9 @@ def templates(resource: Resource) -> Iterator[PodTemplate]:
     own = {node.get("name").text(): node for node in spec.get("containers").items()}
     metadata = spec.get("podMetadata" if monitoring else "inheritedMetadata")
     sizes = {main: spec.get("resources")} | ({"config-reloader": Node(_RELOADER)} if monitoring else {})
+    ports = {main: {spec.get("portName").text("web") if monitoring else "postgresql": _PORTS[main]}}
     added = [
-        _container(name, own[name].get("resources") if _is_sized(own.get(name)) else size)
+        _container(name, own[name].get("resources") if _is_sized(own.get(name)) else size, ports.get(name))
         for name, size in sizes.items()
     ]
     rest: list[Plain] = [node.raw for name, node in own.items() if name not in sizes]
@@ -55,6 +58,7 @@ def templates(resource: Resource) -> Iterator[PodTemplate]:
         "containers": rest,
         "initContainers": spec.get("initContainers").raw,
         "priorityClassName": spec.get("priorityClassName").raw,
+        "serviceAccountName": spec.get("serviceAccountName").raw,
     }
     yield PodTemplate(
         "",
@@ -62,6 +66,20 @@ def templates(resource: Resource) -> Iterator[PodTemplate]:
         added=tuple(added),
         added_init=(_container("init-config-reloader", Node(_RELOADER)),) if monitoring else (),
     )
+
+
+def labels(resource: Resource, template: PodTemplate) -> dict[str, str]:
+    """The labels of the pods of a custom resource; the operator's own win."""
+    own = {key: node.text() for key, node in template.node.get("metadata", "labels").mapping().items()}
+    if resource.group != _MONITORING:
+        return own | {"cnpg.io/cluster": resource.name}
+    name = _MAIN[resource.group, resource.kind]
+    return own | {
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/instance": resource.name,
+        "app.kubernetes.io/managed-by": "prometheus-operator",
+        name: resource.name,
+    }
 
 
 def claim_specs(spec: Node) -> Iterator[tuple[str, Node]]:
@@ -82,5 +100,6 @@ def _is_sized(container: Node | None) -> bool:
     return container is not None and container.get("resources").exists()
 
 
-def _container(name: str, resources: Node) -> Node:
-    return Node({"name": name, "resources": resources.raw}, f"({name})", resources.secret)
+def _container(name: str, resources: Node, ports: dict[str, int] | None = None) -> Node:
+    listed: list[Plain] = [{"name": port, "containerPort": number} for port, number in (ports or {}).items()]
+    return Node({"name": name, "resources": resources.raw, "ports": listed}, f"({name})", resources.secret)
