@@ -1,0 +1,98 @@
+"""Observability on real pods: a real Prometheus scrapes everything through the mesh, and its alerts fire and resolve."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sandbox import addons
+from tests.support.engine import Stack, changed, eventually
+from tests.support.prometheus import Prometheus, prometheus
+
+OBSERVABILITY: dict[str, Any] = {
+    "prometheus": {
+        "interval": "10s",
+        "managed": {
+            "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
+            "retention": "1d",
+            "volume": {"size": "2Gi", "retention": "Delete"},
+        },
+    },
+}
+SCRAPED = {"ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "prometheus", "sidecar"}
+
+pytestmark = pytest.mark.usefixtures("watched")
+
+
+@pytest.fixture(scope="module")
+def watched(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The platform with a Prometheus of its own."""
+    addons.install(dev.workspace.cluster, ["prometheus-operator"])
+    judged = dev.judged_with(tmp_path_factory.mktemp("pack"), crd_first={"installed": ["monitoring.coreos.com"]})
+    there = [*dev.config["ml-platform:cluster"]["addons"], "prometheus-operator"]
+    with changed(judged, cluster={"addons": there}, observability=OBSERVABILITY) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def asked(watched: Stack) -> Iterator[Prometheus]:
+    """Where it answers."""
+    with prometheus(watched) as found:
+        yield found
+
+
+@contextmanager
+def gone(stack: Stack, deployment: str) -> Iterator[None]:
+    """A Deployment without pods, as after an outage of all of them."""
+    (replicas,) = [
+        str(each["spec"]["replicas"])
+        for each in stack.get("deployments")["items"]
+        if each["metadata"]["name"] == deployment
+    ]
+    stack.kubectl("scale", f"deployment/{deployment}", "--replicas=0")
+    try:
+        yield
+    finally:
+        stack.kubectl("scale", f"deployment/{deployment}", f"--replicas={replicas}")
+        stack.kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=180s")
+
+
+@pytest.mark.timeout(1200)
+def test_every_target_is_scraped_through_the_strict_mesh(watched: Stack, asked: Prometheus) -> None:
+    def unhealthy() -> list[tuple[str, str, str]]:
+        found = asked.targets()
+        late = SCRAPED - {each["labels"]["job"] for each in found}
+        return [
+            *((job, "absent", "") for job in late),
+            *(
+                (each["labels"]["job"], each["scrapeUrl"], each["lastError"])
+                for each in found
+                if each["health"] != "up"
+            ),
+        ]
+
+    assert eventually(lambda: not unhealthy(), seconds=180), unhealthy()
+    schemes = {each["labels"]["job"]: each["scrapeUrl"].partition(":")[0] for each in asked.targets()}
+    assert {job for job, scheme in schemes.items() if scheme == "http"} == {"sidecar"}
+    mode = watched.get("peerauthentications.security.istio.io", "default")["spec"]["mtls"]["mode"]
+    assert mode == "STRICT"
+
+
+def test_every_rule_is_evaluated(asked: Prometheus) -> None:
+    def unwell() -> list[str]:
+        return [f"{rule['name']}: {rule.get('lastError')}" for rule in asked.rules() if rule["health"] != "ok"]
+
+    assert asked.rules()
+    assert eventually(lambda: not unwell(), seconds=120), unwell()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("deployment", "alert"), [("feast-server", "FeastServingDown"), ("mlflow", "MLFlowPodDown")])
+def test_an_outage_fires_its_alert_and_its_end_resolves_it(
+    watched: Stack, asked: Prometheus, deployment: str, alert: str
+) -> None:
+    assert alert not in asked.alerts()
+    with gone(watched, deployment):
+        assert eventually(lambda: asked.alerts().get(alert) == "firing", seconds=480), asked.alerts()
+    assert eventually(lambda: alert not in asked.alerts(), seconds=240), asked.alerts()
