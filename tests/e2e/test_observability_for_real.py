@@ -1,4 +1,4 @@
-"""Observability on real pods: a real Prometheus scrapes everything through the mesh, and its alerts fire and resolve."""
+"""Observability on real pods: a real Prometheus scrapes all through the mesh, and its alerts fire and resolve."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
