@@ -21,7 +21,8 @@ ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.
 """What Prometheus 3 asks for, without protocol buffers; which format is answered decides about some names."""
 
 _SAMPLE = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+\S+")
-_LABEL = re.compile(r'([a-zA-Z_]\w*)="(?:[^"\\]|\\.)*"')
+_LABEL = re.compile(r'([a-zA-Z_]\w*)="(?:[^"\\]|\\.)+"')
+"""A label with an empty value is none: https://prometheus.io/docs/concepts/data_model/."""
 _PARTS = {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum")}
 
 
