@@ -2,9 +2,9 @@
 
     python -m tests.observability.scrape_exporters NAME --note 'Ray 2.60.0, ...' SOURCE...
 
-writes exporters/NAME.txt with what all sources have together. A source is an address (http://USER:PASSWORD@HOST:PORT/PATH)
-or a file of what one answered. With `--keep`, what the list already has stays: an exporter shows some metrics only after
-something has happened. How to make each of them show all that it has: README.md beside this file.
+writes exporters/NAME.txt with what all sources have together. A source is an address, such as
+http://USER:PASSWORD@HOST:PORT/metrics, or a file of what one answered. With `--keep` what the list already has stays:
+an exporter shows some metrics only after something has happened. README.md beside this says how to make it happen.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.catalogue import EXPORTERS, Metric, read_list
+from tests.support.exporters import EXPORTERS, Metric, read_list
 
 ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.1"
 """What Prometheus 3 asks for, without protocol buffers; which format is answered decides about some names."""

@@ -1,84 +1,23 @@
-"""Which metrics there are, and whether a query asks for them.
+"""Whether a query asks for metrics that there are.
 
-tests/observability/exporters/ has a list of each pinned exporter's metrics; README.md there says where they are from.
-A query is held against them: a metric that nobody has, a label that it does not have, or a job that has no such metric
-makes an alert that never fires and a panel that stays empty, and no tool of Prometheus says so.
-
-A label is known when at least one series of the metric may have it.
+A metric that no exporter has, a label that it does not have, or a job that has no such metric makes an alert that never
+fires and a panel that stays empty, and no tool of Prometheus says so.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import promql_parser as promql
 from promql_parser import LabelModifierType, MatchOp, ValueType, VectorMatchCardinality
 
-EXPORTERS = Path(__file__).resolve().parents[1] / "observability" / "exporters"
-
-TARGET = frozenset({"namespace", "pod", "container", "endpoint", "job", "instance"})
-"""Labels that a scrape gives to every series."""
-
-LISTS = {"ray-head": "ray", "ray-worker": "ray"}
-"""Job to list, where they are not called the same."""
-
-HONOURED = frozenset({"gpu", "kube-state-metrics", "kubelet"})
-"""Jobs whose own labels win over those of the scrape (honorLabels); others' become `exported_NAME`."""
-
-SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added")
-"""Series that Prometheus writes about each target. Source: https://prometheus.io/docs/concepts/jobs_instances/."""
+from tests.support.exporters import TARGET, Series
 
 ALERTS = {"ALERTS": frozenset({"alertname", "alertstate", "severity", "part_of"}) | TARGET}
 """Series that Prometheus writes about alerts."""
 
 Labels = frozenset[str] | None
 """Labels that series may have; None where that is not known."""
-
-Series = Mapping[str, Mapping[str, frozenset[str]]]
-"""Name of a series to the jobs that have it, with its labels."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A line of a list: a metric's name, its type and its own labels, without `le` and `quantile`."""
-
-    name: str
-    kind: str
-    labels: frozenset[str]
-
-    def series(self) -> dict[str, frozenset[str]]:
-        """Its series, with their labels.
-
-        Source: https://prometheus.io/docs/concepts/metric_types/.
-        """
-        parts = {f"{self.name}_count": self.labels, f"{self.name}_sum": self.labels}
-        if self.kind == "histogram":
-            return {f"{self.name}_bucket": self.labels | {"le"}, **parts}
-        if self.kind == "summary":
-            return {self.name: self.labels | {"quantile"}, **parts}
-        return {self.name: self.labels}
-
-
-def read_list(file: Path) -> dict[str, Metric]:
-    """The metrics of a list by name."""
-    lines = [line.split() for line in file.read_text().splitlines() if line and not line.startswith("#")]
-    return {name: Metric(name, kind, frozenset(",".join(labels).split(",")) - {""}) for name, kind, *labels in lines}
-
-
-def read_series(folder: Path = EXPORTERS) -> Series:
-    """Every series that the lists of a folder speak of."""
-    jobs: dict[str, list[str]] = {}
-    for file in sorted(folder.glob("*.txt")):
-        jobs[file.stem] = [job for job, name in LISTS.items() if name == file.stem] or [file.stem]
-    found: dict[str, dict[str, frozenset[str]]] = {}
-    for name, its_jobs in jobs.items():
-        own = {series: labels for metric in read_list(folder / f"{name}.txt").values() for series, labels in metric.series().items()}
-        for job in its_jobs:
-            for series, labels in {**own, **dict.fromkeys(SCRAPE, frozenset())}.items():
-                kept = labels if job in HONOURED else {f"exported_{x}" if x in TARGET else x for x in labels}
-                found.setdefault(series, {})[job] = TARGET | kept
-    return found
 
 
 def problems(expr: str, series: Series, recorded: Mapping[str, Labels]) -> list[str]:
@@ -129,10 +68,8 @@ class _Check:
     def labels(self, node: promql.Expr) -> Labels:
         """Labels of what a node results in."""
         match node:
-            case promql.VectorSelector():
-                return self._selector(node)
-            case promql.MatrixSelector():
-                return self._selector(node.vector_selector)
+            case promql.VectorSelector() | promql.MatrixSelector():
+                return self._selector(_selector(node))
             case promql.ParenExpr() | promql.SubqueryExpr() | promql.UnaryExpr():
                 return self.labels(node.expr)
             case promql.AggregateExpr():
@@ -226,27 +163,24 @@ class _Check:
         arguments = [self.labels(each) for each in node.args if not _scalar(each)]
         if not arguments or node.func.return_type == ValueType.Scalar:
             return frozenset()
-        labels = arguments[0]
         if name in {"absent", "absent_over_time"}:
-            return _said(node.args[0])
+            return _asked_for(node.args[0])
+        labels = arguments[0]
         if labels is None:
             return None
         if name in {"histogram_quantile", "histogram_fraction"}:
             if "le" not in labels:
                 self.found.append(f"{name} needs the label le")
             return labels - {"le"}
-        texts = [each.val for each in node.args if isinstance(each, promql.StringLiteral)]
-        if name == "label_replace":
-            self._known(name, [texts[2]], labels)
-            return labels | {texts[0]}
-        if name == "label_join":
-            self._known(name, texts[2:], labels)
-            return labels | {texts[0]}
+        if name in {"label_replace", "label_join"}:
+            made, _, *sources = (each.val for each in node.args if isinstance(each, promql.StringLiteral))
+            self._known(name, sources[:1] if name == "label_replace" else sources, labels)
+            return labels | {made}
         return labels
 
 
 def _matches(matcher: promql.Matcher, value: str) -> bool:
-    if matcher.op in {MatchOp.Equal, MatchOp.NotEqual}:
+    if matcher.op in (MatchOp.Equal, MatchOp.NotEqual):
         return bool((matcher.value == value) == (matcher.op == MatchOp.Equal))
     return bool(re.fullmatch(matcher.value, value)) == (matcher.op == MatchOp.Re)
 
@@ -264,11 +198,15 @@ def _scalar(node: promql.Expr) -> bool:
     return False
 
 
-def _said(node: promql.Expr) -> Labels:
+def _selector(node: promql.Expr) -> promql.VectorSelector:
+    return node.vector_selector if isinstance(node, promql.MatrixSelector) else node
+
+
+def _asked_for(node: promql.Expr) -> Labels:
     """Labels of `absent`: those that its selector asks for by one value."""
     while isinstance(node, promql.ParenExpr):
         node = node.expr
-    selector = node.vector_selector if isinstance(node, promql.MatrixSelector) else node
-    if not isinstance(selector, promql.VectorSelector):
+    if not isinstance(node, promql.VectorSelector | promql.MatrixSelector):
         return frozenset()
-    return frozenset(each.name for each in selector.matchers.matchers if each.op == MatchOp.Equal) - {"__name__"}
+    matchers = _selector(node).matchers.matchers
+    return frozenset(each.name for each in matchers if each.op == MatchOp.Equal) - {"__name__"}
