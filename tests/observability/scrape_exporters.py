@@ -45,16 +45,18 @@ def metrics(exposition: str) -> list[Metric]:
 def _family(sample: str, types: dict[str, str]) -> tuple[str, str]:
     """Name and type of what a sample is part of.
 
-    OpenMetrics declares a counter without the `_total` that its samples have.
+    OpenMetrics declares a counter without the `_total`, and an info without the `_info`, that their samples have.
     """
     for kind, suffixes in _PARTS.items():
         for suffix in suffixes:
             family = sample.removesuffix(suffix)
             if family != sample and types.get(family) == kind:
                 return family, kind
-    if types.get(sample.removesuffix("_total")) == "counter":
-        return sample, "counter"
-    return sample, {"untyped": "unknown"}.get(kind := types.get(sample, "unknown"), kind)
+    for kind, suffix in (("counter", "_total"), ("info", "_info")):
+        if types.get(sample.removesuffix(suffix)) == kind:
+            return sample, kind
+    kind = types.get(sample, "unknown")
+    return sample, "unknown" if kind == "untyped" else kind
 
 
 def answer(source: str) -> str:

@@ -19,6 +19,9 @@ ALERTS = {"ALERTS": frozenset({"alertname", "alertstate", "severity", "part_of"}
 Labels = frozenset[str] | None
 """Labels that series may have; None where that is not known."""
 
+_SELECTING = ("topk", "bottomk", "limitk", "limit_ratio")
+# They keep series as they are; others make new ones.
+
 
 def problems(expr: str, series: Series, recorded: Mapping[str, Labels]) -> list[str]:
     """What is wrong with a query.
@@ -114,17 +117,13 @@ class _Check:
     def _aggregate(self, node: promql.AggregateExpr) -> Labels:
         labels = self.labels(node.expr)
         operation = str(node.op)
-        if operation in {"topk", "bottomk", "limitk", "limit_ratio"}:
-            return labels
-        added = {str(node.param.val)} if operation == "count_values" else frozenset[str]()
-        if not node.modifier:
-            return frozenset(added)
-        names = node.modifier.labels
-        without = node.modifier.type == promql.AggModifierType.Without
+        names = frozenset(node.modifier.labels if node.modifier else ())
+        without = bool(node.modifier and node.modifier.type == promql.AggModifierType.Without)
         self._known(f"{operation} {'without' if without else 'by'}", names, labels)
-        if labels is None:
-            return None if without else frozenset(names) | added
-        return (labels.difference(names) if without else labels.intersection(names)) | added
+        if operation in _SELECTING or labels is None:
+            return labels
+        added = {str(node.param.val)} if operation == "count_values" else set[str]()
+        return (labels - names if without else labels & names) | added
 
     def _binary(self, node: promql.BinaryExpr) -> Labels:
         left, right = self.labels(node.lhs), self.labels(node.rhs)
@@ -174,7 +173,8 @@ class _Check:
             return labels - {"le"}
         if name in {"label_replace", "label_join"}:
             made, _, *sources = (each.val for each in node.args if isinstance(each, promql.StringLiteral))
-            self._known(name, sources[:1] if name == "label_replace" else sources, labels)
+            read = set(sources[:1] if name == "label_replace" else sources) - {""}
+            self._known(name, read, labels)
             return labels | {made}
         return labels
 
