@@ -9,7 +9,7 @@ from tests.observability.scrape_exporters import metrics, written
 from tests.support.catalogue import labels_of, problems, recorded_series
 from tests.support.exporters import EXPORTERS, TARGET, Metric, read_list, read_series
 
-FILES = sorted(EXPORTERS.glob("*.txt"))
+FILES = sorted(EXPORTERS.rglob("*.txt"))
 KINDS = {"counter", "gauge", "histogram", "info", "summary", "unknown"}
 SERIES = read_series()
 RECORDED = {"part:requests:rate5m": frozenset({"namespace"})}
@@ -133,6 +133,7 @@ def test_a_series_has_the_labels_of_its_metric_and_of_its_scrape() -> None:
         pytest.param(
             "part:requests:rate5m{pod='x'}", "part:requests:rate5m: there is no label pod", id="recorded label"
         ),
+        pytest.param("autoscaler_pending_nodes > 0", "there is no metric autoscaler_pending_nodes", id="not scraped"),
         pytest.param("part:requests:rate1h", "there is no metric part:requests:rate1h", id="never recorded"),
         pytest.param("pg_up / on (datname) pg_locks_count", "on, left of /: there is no label datname", id="on, left"),
         pytest.param("pg_up / on (node) kube_pod_info", "on, left of /: there is no label node", id="on, one side"),

@@ -56,7 +56,7 @@ def read_list(file: Path) -> dict[str, Metric]:
 
 
 def read_series(folder: Path = EXPORTERS) -> Series:
-    """Every series that the lists of a folder speak of."""
+    """Every series that the lists of a folder speak of; what is in a folder below is not scraped."""
     found: dict[str, dict[str, frozenset[str]]] = {}
     for file in sorted(folder.glob("*.txt")):
         own: dict[str, frozenset[str]] = dict.fromkeys(SCRAPE, frozenset())
