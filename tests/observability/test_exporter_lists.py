@@ -113,6 +113,7 @@ def test_a_series_has_the_labels_of_its_metric_and_of_its_scrape() -> None:
             'pg_up: job=~"mlflow|redis" has no such metric, but postgres',
             id="jobs",
         ),
+        pytest.param('pg_up{job=~"postgres|redis"}', "pg_up: job redis has no such metric", id="one of the jobs"),
         pytest.param('pg_up{job!~"post.+"}', 'pg_up: job!~"post.+" has no such metric, but postgres', id="other jobs"),
         pytest.param('up{job="mlflaw"}', "up: job=", id="job of up"),
         pytest.param(
@@ -150,6 +151,8 @@ def test_a_series_has_the_labels_of_its_metric_and_of_its_scrape() -> None:
         pytest.param('label_replace(up, "x", "$1", "y", "(.*)")', "label_replace: there is no label y", id="replaced"),
         pytest.param('label_join(up, "x", "-", "pod", "y")', "label_join: there is no label y", id="joined"),
         pytest.param("-(max_over_time((gone)[1h:1m]))", "there is no metric gone", id="deep inside"),
+        pytest.param("clamp_max(pg_up, scalar(gone))", "there is no metric gone", id="in an argument"),
+        pytest.param("topk(scalar(gone), pg_up)", "there is no metric gone", id="in a parameter"),
     ],
 )
 def test_a_query_for_what_nobody_has_is_found(expr: str, problem: str) -> None:
@@ -183,6 +186,7 @@ def test_a_query_for_what_nobody_has_is_found(expr: str, problem: str) -> None:
         ('label_replace(sum by (pod) (up), "node", "x", "", "")', {"pod", "node"}),
         ("part:requests:rate5m > scalar(sum(up))", {"namespace"}),
         ("vector(1)", set()),
+        ('count by (__name__, job) ({__name__="up"})', {"job"}),
         ('ALERTS{alertname="Any", alertstate="firing"}', TARGET | {"alertname", "alertstate", "severity", "part_of"}),
     ],
 )

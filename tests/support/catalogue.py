@@ -19,6 +19,12 @@ ALERTS = {"ALERTS": frozenset({"alertname", "alertstate", "severity", "part_of"}
 Labels = frozenset[str] | None
 """Labels that series may have; None where that is not known."""
 
+_NAME = "__name__"
+# Every series has it, as a label that only some of PromQL sees.
+
+_NAMES = re.compile(r"[\w-]+(\|[\w-]+)*")
+# A regular expression that only lists what it matches.
+
 _SELECTING = ("topk", "bottomk", "limitk", "limit_ratio")
 # They keep series as they are; others make new ones.
 
@@ -85,13 +91,13 @@ class _Check:
 
     def _known(self, what: str, names: Iterable[str], labels: Labels) -> None:
         if labels is not None:
-            self.found += [f"{what}: there is no label {name}" for name in sorted(set(names) - labels)]
+            self.found += [f"{what}: there is no label {name}" for name in sorted(set(names) - labels - {_NAME})]
 
     def _selector(self, node: promql.VectorSelector) -> Labels:
         matchers = node.matchers.matchers
-        named = next((each for each in matchers if each.name == "__name__"), None)
+        named = next((each for each in matchers if each.name == _NAME), None)
         name = node.name or (str(named.value) if named else "")
-        rest = [each for each in matchers if each.name != "__name__"]
+        rest = [each for each in matchers if each.name != _NAME]
         if name in self.recorded:
             labels = self.recorded[name]
             self._known(name, (each.name for each in rest), labels)
@@ -105,6 +111,9 @@ class _Check:
         if not having:
             self.found.append(f"{name}: {', '.join(map(str, asked))} has no such metric, but {', '.join(sorted(jobs))}")
             return None
+        for each in asked:
+            absent = sorted(set(each.value.split("|")) - set(jobs)) if _NAMES.fullmatch(each.value) else []
+            self.found += [f"{name}: job {job} has no such metric" for job in absent if _matches(each, job)]
         labels = frozenset[str]().union(*(jobs[job] for job in having))
         self._known(name, (each.name for each in rest), labels)
         return labels
@@ -116,13 +125,15 @@ class _Check:
 
     def _aggregate(self, node: promql.AggregateExpr) -> Labels:
         labels = self.labels(node.expr)
+        if node.param:
+            self.labels(node.param)
         operation = str(node.op)
-        names = frozenset(node.modifier.labels if node.modifier else ())
+        names = frozenset(node.modifier.labels if node.modifier else [])
         without = bool(node.modifier and node.modifier.type == promql.AggModifierType.Without)
         self._known(f"{operation} {'without' if without else 'by'}", names, labels)
         if operation in _SELECTING or labels is None:
             return labels
-        added = {str(node.param.val)} if operation == "count_values" else set[str]()
+        added = {str(node.param.val)} if node.param and operation == "count_values" else set[str]()
         return (labels - names if without else labels & names) | added
 
     def _binary(self, node: promql.BinaryExpr) -> Labels:
@@ -144,7 +155,7 @@ class _Check:
         if card == VectorMatchCardinality.OneToOne:
             return names if on else (None if left is None else left - names)
         many, one = (left, right) if card == VectorMatchCardinality.ManyToOne else (right, left)
-        brought = frozenset(node.modifier.group_labels or ()) if node.modifier else frozenset[str]()
+        brought = frozenset(node.modifier.group_labels or []) if node.modifier else frozenset[str]()
         self._known(f"group of {operation}", brought, one)
         return None if many is None else many | brought
 
@@ -159,7 +170,8 @@ class _Check:
 
     def _call(self, node: promql.Call) -> Labels:
         name = node.func.name
-        arguments = [self.labels(each) for each in node.args if not _scalar(each)]
+        walked = [(each, self.labels(each)) for each in node.args]
+        arguments = [labels for each, labels in walked if not _scalar(each)]
         if not arguments or node.func.return_type == ValueType.Scalar:
             return frozenset()
         if name in {"absent", "absent_over_time"}:
@@ -198,7 +210,7 @@ def _scalar(node: promql.Expr) -> bool:
     return False
 
 
-def _selector(node: promql.Expr) -> promql.VectorSelector:
+def _selector(node: promql.VectorSelector | promql.MatrixSelector) -> promql.VectorSelector:
     return node.vector_selector if isinstance(node, promql.MatrixSelector) else node
 
 
@@ -209,4 +221,4 @@ def _asked_for(node: promql.Expr) -> Labels:
     if not isinstance(node, promql.VectorSelector | promql.MatrixSelector):
         return frozenset()
     matchers = _selector(node).matchers.matchers
-    return frozenset(each.name for each in matchers if each.op == MatchOp.Equal) - {"__name__"}
+    return frozenset(each.name for each in matchers if each.op == MatchOp.Equal) - {_NAME}
