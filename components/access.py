@@ -17,7 +17,7 @@ from components.mesh.spec import MeshSpec
 from components.mlflow.manifests import workloads as mlflow_workloads
 from components.mlflow.spec import MLflowSpec
 from components.observability import manifests as observability
-from components.observability.manifests import PROMETHEUS, exporting
+from components.observability.manifests import KUBELET, PROMETHEUS, STATE, exporting
 from components.observability.spec import ObservabilitySpec
 from components.ray.manifests import workloads as ray_workloads
 from components.ray.spec import RaySpec
@@ -168,6 +168,8 @@ def _watched(watch: ObservabilitySpec, workloads: Iterable[Workload], *, sidecar
     """Rows of who watches."""
     if watch.prometheus.managed:
         yield Access(PROMETHEUS, "api-server", ("https",), "Finds what is to be scraped")
+        yield Access(PROMETHEUS, KUBELET, ("https",), "Scrapes what kubelets tell of containers and volumes")
+        yield Access(STATE, "api-server", ("https",), "Watches the objects whose state it tells")
         for exporter in watch.exporters:
             yield Access(PROMETHEUS, exporting(exporter), ("metrics",), "Scrapes its metrics")
     for workload in workloads:

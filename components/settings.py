@@ -77,6 +77,8 @@ class Images(Spec):
     """Feature servers, registry, `feast apply`; built from `images/`, since upstream's takes any token for true."""
     prometheus: ImageRef = "quay.io/prometheus/prometheus:v3.15.0"
     """Prometheus, where it is the platform's own."""
+    kube_state_metrics: ImageRef = "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
+    """Tells that Prometheus the state of Kubernetes' objects."""
     require_digests: bool = False
     """Refuses every image that a tag alone names: a tag can be moved, a digest cannot."""
 
@@ -96,7 +98,9 @@ class Images(Spec):
 
     def for_observability(self) -> ObservabilityImages:
         """The images of observability, from the mirror where one is set."""
-        return ObservabilityImages(prometheus=self._mirrored(self.prometheus))
+        return ObservabilityImages(
+            prometheus=self._mirrored(self.prometheus), kube_state_metrics=self._mirrored(self.kube_state_metrics)
+        )
 
     def for_ray(self) -> RayImages:
         """The images of the Ray subsystem, from the mirror where one is set."""

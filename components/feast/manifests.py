@@ -142,22 +142,9 @@ def token_review(namespace: Any, name: Any) -> list[Manifest]:
         namespace: of the servers.
         name: of both: cluster-wide, so it holds the namespace.
     """
-    metadata = {key: value for key, value in objects.metadata("feast", namespace, name).items() if key != "namespace"}
-    group = "rbac.authorization.k8s.io"
     return [
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRole",
-            "metadata": metadata,
-            "rules": [{"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}],
-        },
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-            "subjects": objects.subjects(namespace, SERVER, REGISTRY),
-        },
+        objects.cluster_role("feast", name, [("authentication.k8s.io", ["tokenreviews"], ["create"])]),
+        objects.cluster_role_binding("feast", namespace, name, SERVER, REGISTRY),
     ]
 
 

@@ -11,6 +11,9 @@ RUN_PODS = frozenset({"CronJob", "DaemonSet", "Deployment", "Job", "RayCluster",
 """Kinds whose failure a look at their pods explains."""
 
 
+_RBAC = "rbac.authorization.k8s.io/v1"
+
+
 def metadata(component: str, namespace: Any, name: str, annotations: Manifest | None = None) -> Manifest:
     """Name, namespace and standard labels of an object of `component`."""
     plain = {"name": name, "namespace": namespace, "labels": labels(component)}
@@ -27,18 +30,36 @@ def service_account(component: str, namespace: Any, name: str) -> Manifest:
     }
 
 
-def role(
-    component: str, namespace: Any, name: str, rules: Sequence[tuple[str, Sequence[str], Sequence[str]]]
-) -> Manifest:
-    """A Role; each rule is one API group, its resources, and the verbs on them."""
+Rules = Sequence[tuple[str, Sequence[str], Sequence[str]]]
+"""What a role allows: of each rule one API group, its resources, and the verbs on them."""
+
+
+def role(component: str, namespace: Any, name: str, rules: Rules) -> Manifest:
+    """A Role."""
     return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "apiVersion": _RBAC,
         "kind": "Role",
         "metadata": metadata(component, namespace, name),
-        "rules": [
-            {"apiGroups": [group], "resources": list(names), "verbs": list(verbs)} for group, names, verbs in rules
-        ],
+        "rules": _rules(rules),
     }
+
+
+def cluster_role(component: str, name: Any, rules: Rules) -> Manifest:
+    """A ClusterRole; its name is cluster-wide, so it holds the namespace."""
+    return {
+        "apiVersion": _RBAC,
+        "kind": "ClusterRole",
+        "metadata": _cluster_metadata(component, name),
+        "rules": _rules(rules),
+    }
+
+
+def _rules(rules: Rules) -> list[Manifest]:
+    return [{"apiGroups": [group], "resources": list(names), "verbs": list(verbs)} for group, names, verbs in rules]
+
+
+def _cluster_metadata(component: str, name: Any) -> Manifest:
+    return {"name": name, "labels": labels(component)}
 
 
 def subjects(namespace: Any, *accounts: str) -> list[Manifest]:
@@ -49,12 +70,27 @@ def subjects(namespace: Any, *accounts: str) -> list[Manifest]:
 def role_binding(component: str, namespace: Any, name: str, *accounts: str) -> Manifest:
     """Gives the Role `name` to ServiceAccounts, to the one of that name where none is said."""
     return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "apiVersion": _RBAC,
         "kind": "RoleBinding",
         "metadata": metadata(component, namespace, name),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "roleRef": _role_ref("Role", name),
         "subjects": subjects(namespace, *(accounts or (name,))),
     }
+
+
+def cluster_role_binding(component: str, namespace: Any, name: Any, *accounts: str) -> Manifest:
+    """Gives the ClusterRole `name` to ServiceAccounts of a namespace."""
+    return {
+        "apiVersion": _RBAC,
+        "kind": "ClusterRoleBinding",
+        "metadata": _cluster_metadata(component, name),
+        "roleRef": _role_ref("ClusterRole", name),
+        "subjects": subjects(namespace, *accounts),
+    }
+
+
+def _role_ref(kind: str, name: Any) -> Manifest:
+    return {"apiGroup": _RBAC.partition("/")[0], "kind": kind, "name": name}
 
 
 def secret(component: str, namespace: Any, name: str, values: Mapping[str, Any]) -> Manifest:

@@ -17,7 +17,7 @@ from components.observability.alerts import groups
 from components.observability.alerts.rule import Watched
 from components.observability.dashboards import dashboards
 from components.observability.manifests import Basic
-from components.observability.spec import ObservabilityImages, ObservabilitySpec
+from components.observability.spec import ManagedPrometheus, ObservabilityImages, ObservabilitySpec
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,12 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         server = None
         if own := scraper.managed:
             around = self.around(manifests.PROMETHEUS, namespace, priority_classes["control"])
-            may = [
-                self.child("role", manifests.role(namespace)),
-                self.child("binding", manifests.binding(namespace)),
-            ]
+            nodes = namespace.apply(lambda known: f"{known}-{manifests.PROMETHEUS}")
+            made = manifests.roles(spec, namespace, nodes)
+            may = [self.child(role, manifest) for role, manifest in made.items()]
+            for kubelets, path in (("kubelet", "/metrics"), ("containers", "/metrics/cadvisor")):
+                self.child(f"scrape-{kubelets}", manifests.kubelet_scrape(scraper, namespace, kubelets, path))
+            self._tell_state(own, images.kube_state_metrics, namespace, priority_classes["control"])
             self.child(
                 "prometheus",
                 manifests.prometheus(
@@ -87,4 +89,20 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
             server = endpoint("http", service, namespace, manifests.PORT)
         self.publish(
             ObservabilityEndpoints(prometheus=server, selector={**manifests.OURS, **manifests.selector(scraper)})
+        )
+
+    def _tell_state(
+        self, spec: ManagedPrometheus, image: str, namespace: pulumi.Output[str], priority: pulumi.Output[str]
+    ) -> None:
+        """Declare what tells the state of Kubernetes' objects."""
+        around = self.around(manifests.STATE, namespace, priority)
+        may = [
+            self.child("state-role", manifests.state_role(namespace)),
+            self.child("state-binding", manifests.state_binding(namespace)),
+        ]
+        self.child(
+            "state",
+            manifests.state_metrics(spec, image, around),
+            after=may,
+            create_timeout=spec.ready_timeout_seconds,
         )

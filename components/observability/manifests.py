@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 from components.kube import objects
-from components.kube.access import SIDECAR, Neighbour, Port, Workload, served
+from components.kube.access import SIDECAR, Neighbour, Port, Workload, named, served
 from components.kube.labels import PART_OF
-from components.kube.pods import RESTRICTED_POD, Around, Manifest, resources
+from components.kube.model import Scale
+from components.kube.pods import RESTRICTED_POD, Around, Manifest, container, http_probe, pod, resources
 from components.kube.quantity import number
 from components.kube.wires import SecretRef
 from components.observability.alerts.rule import Group
@@ -32,9 +33,16 @@ PROMETHEUS = "prometheus"
 
 PORT = 9090
 
+STATE = "kube-state-metrics"
+"""What tells the state of Kubernetes' objects, and its series' `job`."""
+
+KUBELET = "kubelet"
+"""What tells of containers and volumes, and its series' `job`."""
+
 Basic = tuple[SecretRef, SecretRef]
 """Where a user's name and its password lie."""
 
+_COMPONENT = "observability"
 _API = "monitoring.coreos.com/v1"
 OURS = {"app.kubernetes.io/part-of": PART_OF}
 """Labels of all that the platform makes."""
@@ -45,6 +53,26 @@ _USER = 65534
 _USED = Decimal("0.8")
 # Of the disk: what is being written and compacted counts for nothing (storage.tsdb.retention.size).
 _FILES = {"caFile": "root-cert.pem", "certFile": "cert-chain.pem", "keyFile": "key.pem"}
+# A pod's certificate names its identity, and Prometheus asks for pods by address.
+_PODS = {
+    "name": _MESH,
+    "tlsConfig": {**{key: f"{_CERTIFICATES}/{name}" for key, name in _FILES.items()}, "insecureSkipVerify": True},
+}
+_STATES = {
+    "": ["persistentvolumeclaims", "pods", "resourcequotas"],
+    "apps": ["daemonsets", "deployments", "replicasets", "statefulsets"],
+    "autoscaling": ["horizontalpodautoscalers"],
+    "batch": ["cronjobs", "jobs"],
+    "policy": ["poddisruptionbudgets"],
+}
+_POD_LABELS = ("app.kubernetes.io/name", "ray.io/group", "ray.io/node-type")
+_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+# A kubelet's certificate is its own in many clusters (kubeadm, and the sandbox).
+_KUBELETS = {
+    "name": KUBELET,
+    "authorization": {"credentialsFile": f"{_ACCOUNT}/token"},
+    "tlsConfig": {"insecureSkipVerify": True},
+}
 _CERTIFIED = {
     "proxy.istio.io/config": f"proxyMetadata: {{OUTPUT_CERTS: {_CERTIFICATES}}}",
     "sidecar.istio.io/userVolumeMount": json.dumps([{"name": _MESH, "mountPath": _CERTIFICATES}]),
@@ -57,10 +85,13 @@ _SIDECARS_PORT, _SIDECARS_PATH = "http-envoy-prom", "/stats/prometheus"
 
 
 def workloads(spec: ObservabilitySpec | None) -> list[Workload]:
-    """The platform's own Prometheus, which scrapes itself too."""
+    """The platform's own Prometheus, which scrapes itself too, and what tells it the state of Kubernetes' objects."""
     if not (spec and spec.prometheus.managed):
         return []
-    return [replace(served(PROMETHEUS, http=Port(PORT, "http")), metrics={"http": "/metrics"})]
+    return [
+        replace(served(PROMETHEUS, http=Port(PORT, "http")), metrics={"http": "/metrics"}),
+        replace(named(STATE, metrics=Port(8080, "http")), metrics={"metrics": "/metrics"}),
+    ]
 
 
 def neighbours(spec: ObservabilitySpec | None) -> list[Neighbour]:
@@ -70,7 +101,8 @@ def neighbours(spec: ObservabilitySpec | None) -> list[Neighbour]:
     if found := spec.prometheus.existing:
         accounts = (found.service_account,) if found.service_account else ()
         return [Neighbour(PROMETHEUS, namespace=found.namespace, labels=found.labels, accounts=accounts)]
-    return [
+    kubelets = Neighbour(KUBELET, ports={"https": Port(10250, "https")})  # on whichever nodes there are
+    return [kubelets] + [
         Neighbour(
             exporting(name), namespace=each.namespace, labels=each.labels, ports={"metrics": Port(each.port, "http")}
         )
@@ -162,7 +194,7 @@ def rule(spec: PrometheusSpec, alerts: AlertsSpec, namespace: Any, group: Group)
 
 
 def _object(spec: PrometheusSpec, kind: str, namespace: Any, name: str, content: Manifest) -> Manifest:
-    metadata = objects.metadata("observability", namespace, name)
+    metadata = objects.metadata(_COMPONENT, namespace, name)
     labels = {**metadata["labels"], **selector(spec)}
     return {"apiVersion": _API, "kind": kind, "metadata": {**metadata, "labels": labels}, "spec": content}
 
@@ -197,7 +229,7 @@ def prometheus(
         "apiVersion": _API,
         "kind": "Prometheus",
         "metadata": objects.metadata(
-            "observability", around.namespace, PROMETHEUS, {"pulumi.com/waitFor": "condition=Available"}
+            _COMPONENT, around.namespace, PROMETHEUS, {"pulumi.com/waitFor": "condition=Available"}
         ),
         "spec": {
             "image": images.prometheus,
@@ -210,6 +242,7 @@ def prometheus(
             "evaluationInterval": interval,
             "podMonitorSelector": found,
             "serviceMonitorSelector": found,
+            "scrapeConfigSelector": found,
             "ruleSelector": found,
             "arbitraryFSAccessThroughSMs": {"deny": True},
             "enableAdminAPI": False,
@@ -221,40 +254,113 @@ def prometheus(
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": spec.volume.retention, "whenScaled": "Retain"},
             "portName": "http",
             "podMetadata": {
-                "labels": {"app.kubernetes.io/component": "observability", **OURS},
+                "labels": {"app.kubernetes.io/component": _COMPONENT, **OURS},
                 "annotations": {**annotations, **(_CERTIFIED if mesh else {})},
             },
+            "scrapeClasses": [_KUBELETS, *([_PODS] if mesh else [])],
             **(_certificates() if mesh else {}),
         },
     }
 
 
 def _certificates() -> Manifest:
-    """Where a Prometheus finds the certificate of its sidecar, and for whom."""
-    files = {key: f"{_CERTIFICATES}/{name}" for key, name in _FILES.items()}
-    # A pod's certificate names its identity, and Prometheus asks for pods by address.
+    """Where a Prometheus finds the certificate of its sidecar."""
     return {
-        "scrapeClasses": [{"name": _MESH, "tlsConfig": {**files, "insecureSkipVerify": True}}],
         "volumes": [{"name": _MESH, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
         "volumeMounts": [{"name": _MESH, "mountPath": _CERTIFICATES, "readOnly": True}],
     }
 
 
-def role(namespace: Any) -> Manifest:
-    """What a Prometheus may see: the pods that it is to scrape."""
-    rules = [("", ["pods", "services", "endpoints"], _WATCH), ("discovery.k8s.io", ["endpointslices"], _WATCH)]
-    return objects.role("observability", namespace, PROMETHEUS, rules)
+def roles(spec: ObservabilitySpec, namespace: Any, nodes: Any) -> dict[str, Manifest]:
+    """What a Prometheus may see, by role among the children: pods that it scrapes, and the kubelets' metrics.
+
+    Args:
+        spec: decisions.
+        namespace: of the Prometheus.
+        nodes: name of what is cluster-wide.
+    """
+    made = {}
+    for home in (namespace, *sorted({each.namespace for each in spec.exporters.values()})):
+        role = "role" if home is namespace else f"role-{home}"
+        name = PROMETHEUS if home is namespace else nodes
+        made[role] = objects.role(_COMPONENT, home, name, [("", ["pods"], _WATCH)])
+        bound = objects.role_binding(_COMPONENT, home, name)
+        made[f"{role}-binding"] = {**bound, "subjects": objects.subjects(namespace, PROMETHEUS)}
+    see = [("", ["nodes"], _WATCH), ("", ["nodes/metrics"], ("get",))]
+    made["nodes"] = objects.cluster_role(_COMPONENT, nodes, see)
+    made["nodes-binding"] = objects.cluster_role_binding(_COMPONENT, namespace, nodes, PROMETHEUS)
+    return made
 
 
-def binding(namespace: Any) -> Manifest:
-    """Gives the Prometheus what it may see."""
-    return objects.role_binding("observability", namespace, PROMETHEUS)
+def kubelet_scrape(spec: PrometheusSpec, namespace: Any, name: str, path: str) -> Manifest:
+    """A ScrapeConfig of every kubelet, of which the series of one namespace are kept.
+
+    Source: https://kubernetes.io/docs/reference/instrumentation/node-metrics/; docs/storage/prometheus.md of cAdvisor.
+    """
+    content = {
+        "kubernetesSDConfigs": [{"role": "Node"}],
+        "scheme": "HTTPS",
+        "metricsPath": path,
+        "scrapeInterval": spec.interval,
+        "scrapeClass": KUBELET,
+        "honorLabels": True,
+        "relabelings": [_job(KUBELET), {"sourceLabels": ["__meta_kubernetes_node_name"], "targetLabel": "node"}],
+        "metricRelabelings": [{"sourceLabels": ["namespace"], "regex": namespace, "action": "keep"}],
+    }
+    return {
+        "apiVersion": "monitoring.coreos.com/v1alpha1",
+        "kind": "ScrapeConfig",
+        "metadata": objects.metadata(_COMPONENT, namespace, name),
+        "spec": content,
+    }
+
+
+def state_role(namespace: Any) -> Manifest:
+    """What may be seen by what tells the state of objects."""
+    return objects.role(_COMPONENT, namespace, STATE, [(group, names, _WATCH[1:]) for group, names in _STATES.items()])
+
+
+def state_binding(namespace: Any) -> Manifest:
+    """Gives it that role."""
+    return objects.role_binding(_COMPONENT, namespace, STATE)
+
+
+def state_metrics(spec: ManagedPrometheus, image: str, around: Around) -> Manifest:
+    """kube-state-metrics for one namespace.
+
+    Source: docs/developer/cli-arguments.md of kube-state-metrics 2.20.
+    """
+    listed = sorted(name for names in _STATES.values() for name in names)
+    args = [
+        "--namespaces=$(NAMESPACE)",
+        f"--resources={','.join(listed)}",
+        f"--metric-labels-allowlist=pods=[{','.join(_POD_LABELS)}]",
+    ]
+    server = container(
+        STATE,
+        image,
+        resources(spec.state_metrics),
+        args=args,
+        env=[{"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        ports=[{"name": "metrics", "containerPort": 8080}],
+        readinessProbe=http_probe("/readyz", 8081, initial=0),
+        livenessProbe=http_probe("/livez", 8080, initial=5, failures=6),
+    )
+    return objects.deployment(
+        _COMPONENT,
+        around.namespace,
+        STATE,
+        pod={**pod(around, _USER, server), "automountServiceAccountToken": True},
+        scale=Scale(replicas=1),
+        seconds=spec.ready_timeout_seconds,
+        annotations={},
+    )
 
 
 def service(namespace: Any) -> Manifest:
     """The Service over the Prometheus."""
     labels = {"app.kubernetes.io/name": "prometheus", "prometheus": PROMETHEUS}
-    return objects.service("observability", namespace, PROMETHEUS, labels, {"http": (PORT, "http")})
+    return objects.service(_COMPONENT, namespace, PROMETHEUS, labels, {"http": (PORT, "http")})
 
 
 def dashboard(spec: DashboardsSpec, namespace: Any, name: str, text: str) -> Manifest:
@@ -262,7 +368,7 @@ def dashboard(spec: DashboardsSpec, namespace: Any, name: str, text: str) -> Man
 
     Source: the chart of Grafana, `sidecar.dashboards` (folderAnnotation `grafana_folder`).
     """
-    made = objects.config_map("observability", namespace, f"dashboard-{name}", {f"{PART_OF}-{name}.json": text})
+    made = objects.config_map(_COMPONENT, namespace, f"dashboard-{name}", {f"{PART_OF}-{name}.json": text})
     metadata = made["metadata"]
     labels, annotations = {**metadata["labels"], **spec.labels}, {"grafana_folder": spec.folder}
     return {**made, "metadata": {**metadata, "labels": labels, "annotations": annotations}}

@@ -42,6 +42,8 @@ class ObservabilityImages(Spec):
 
     prometheus: ImageRef
     """Prometheus itself; its operator is the cluster's."""
+    kube_state_metrics: ImageRef
+    """Tells the state of Kubernetes' objects."""
 
 
 class ManagedPrometheus(Spec):
@@ -51,6 +53,10 @@ class ManagedPrometheus(Spec):
     """How many; each scrapes all."""
     resources: Resources = Resources(requests=Compute(cpu="200m", memory="1Gi"), limits=Compute(cpu="2", memory="4Gi"))
     """Size of one."""
+    state_metrics: Resources = Resources(
+        requests=Compute(cpu="20m", memory="64Mi"), limits=Compute(cpu="200m", memory="256Mi")
+    )
+    """Size of kube-state-metrics beside it."""
     retention: Duration = "15d"
     """How long samples are kept."""
     volume: Volume = Volume(size="20Gi")
@@ -105,7 +111,7 @@ class ExporterSpec(Spec):
     """Of the metrics."""
 
 
-Exporter = Literal["gateway", "gpu", "istiod", "kube-state-metrics"]
+Exporter = Literal["gateway", "gpu", "istiod"]
 
 
 class Thresholds(Spec):
