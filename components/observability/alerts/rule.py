@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from components.kube.pods import Manifest
-from components.observability.spec import Thresholds
+from components.observability.spec import Objectives, Thresholds
 
 Severity = Literal["critical", "warning", "info"]
 """`critical`: someone is to be woken; `warning`: within working hours; `info`: to be read beside another alert."""
@@ -30,6 +30,7 @@ class Watched:
         stores: which data stores are the platform's own, of `postgres`, `redis` and `object-store`.
         materialization: whether Feast's online store is filled by the platform.
         backups: names of the CronJobs and Jobs that keep data.
+        objectives: what users are promised.
     """
 
     namespace: str
@@ -43,6 +44,7 @@ class Watched:
     stores: tuple[str, ...] = ()
     materialization: bool = True
     backups: tuple[str, ...] = ()
+    objectives: Objectives = field(default_factory=Objectives)
 
     def series(self, name: str, matchers: str = "") -> str:
         """A selector of a metric in the platform's namespace; `matchers` are further ones, such as `job="mlflow"`."""
