@@ -163,7 +163,8 @@ def _parts(watched: Watched) -> list[Panel]:
         lines(
             "Feature values by feature view",
             "ops",
-            "Values that were given out for each second, found or not. A view that nobody reads can go.",
+            "Values that were given out for each second, found or not. A view that nobody reads is filled for nothing, "
+            "which is bad.",
             query(rate(series(_FEATURES), "feature_view"), "{{feature_view}}"),
         ),
         lines(

@@ -153,7 +153,8 @@ def _control_plane(watched: Watched) -> list[Panel]:
         values(
             "Istiod answers",
             "percentunit",
-            "Istiods that Prometheus reaches. Without one, no pod gets a certificate: running ones last a day.",
+            "Istiods that Prometheus reaches. 100 % is good; without any, no pod gets a certificate, and those "
+            "that there are last a day.",
             query(mean(istiod("up", 'job="istiod"')), "istiod"),
             thresholds=red_below(1),
         ),

@@ -129,7 +129,7 @@ def _handed_out(watched: Watched) -> list[Panel]:
             f"{name[0].upper()}{name[1:]} handed out",
             unit,
             f"{name[0].upper()}{name[1:]} that tasks and actors have asked for, against all that Ray has. At the total "
-            "for long, work waits.",
+            "for long is bad: work waits.",
             query(total(watched.series("ray_resources", f'Name="{name}", State="USED"')), "used"),
             query(total(watched.series("ray_resources", f'Name="{name}"')), "total"),
         )
@@ -153,14 +153,15 @@ def _used(watched: Watched) -> list[Panel]:
         lines(
             "Memory used by node",
             "percentunit",
-            "Memory that a node really uses, objects included, of its container's limit. At 95 % Ray kills tasks.",
+            "Memory that a node really uses, objects included, of its container's limit. From 95 % on it is bad: "
+            "Ray kills tasks.",
             query(" / ".join(memory), "{{pod}}"),
             thresholds=red_above(0.95),
         ),
         lines(
             "Object store used",
             "percentunit",
-            "Shared memory that objects take, of what there is. Near 100 % objects go to disk, which is slow.",
+            "Shared memory that objects take, of what there is. Near 100 % is bad: objects go to disk.",
             query(f"{stored} / {room}", "{{pod}}"),
             thresholds=red_above(0.9),
         ),
