@@ -145,7 +145,7 @@ def _materialization(watched: Watched) -> list[Panel]:
 def _parts(watched: Watched) -> list[Panel]:
     series = watched.series
     reads = series("feast_feature_server_online_store_read_duration_seconds_bucket")
-    computed = series("feast_feature_server_transformation_duration_seconds_bucket")
+    entities = series("feast_online_features_entity_count_bucket")
     return [
         lines(
             "Reads of the online store",
@@ -154,11 +154,11 @@ def _parts(watched: Watched) -> list[Panel]:
             *(query(quantile(of, reads), f"p{of * 100:g}") for of in (0.5, 0.95)),
         ),
         lines(
-            "On-demand transformations, 95th percentile",
-            "s",
-            "Time that features take which are computed while a client waits. Most of the latency here is bad: compute "
-            "them before.",
-            query(quantile(0.95, computed, "odfv_name"), "{{odfv_name}}"),
+            "Entities of a request",
+            "short",
+            "Rows that a client asks for at once. Many small requests are bad: one with many entities takes hardly "
+            "longer.",
+            *(query(quantile(of, entities), f"p{of * 100:g}") for of in (0.5, 0.95)),
         ),
         lines(
             "Feature values by feature view",

@@ -114,10 +114,12 @@ def _work(watched: Watched) -> list[Panel]:
             thresholds=red_above(1),
         ),
         lines(
-            "Placement groups by state",
+            "Jobs",
             "short",
-            "Placement groups; PENDING for minutes is bad: no set of nodes can hold one.",
-            query(total(series("ray_placement_groups"), "State"), "{{State}}"),
+            "Jobs that run, and that ended in the last hour, Ray Serve's own and each driver among them. One that runs "
+            "for ever without tasks is bad: it keeps what it holds.",
+            query(total(series("ray_running_jobs")), "running"),
+            query(growth(series("ray_finished_jobs_total"), window="1h"), "ended, last hour"),
         ),
     ]
 
