@@ -26,40 +26,40 @@ def dashboard(watched: Watched) -> Dashboard:
         "cost",
         "ML Platform - Cost and quota",
         "The namespace's quota, requests against use, and hours of CPU, memory and GPUs by workload.",
-        ("Quota", _quota(watched)),
+        ("Quota", [quota_taken(watched), _quotas(watched)]),
         ("Requests against use", _against(watched)),
         ("The last 24 hours", _hours(watched)),
         ("GPUs", _gpus(watched) if watched.gpus else []),
     )
 
 
-def quota(watched: Watched) -> str:
+def quota_taken(watched: Watched) -> Panel:
     """What part of its quota the namespace has taken, by resource."""
-    used, hard = (watched.series("kube_resourcequota", f'type="{kind}"') for kind in ("used", "hard"))
-    return f"max by (resource) ({used}) / (max by (resource) ({hard}) > 0)"
-
-
-def _quota(watched: Watched) -> list[Panel]:
     bound = watched.thresholds.quota_ratio
-    used, hard = (watched.series("kube_resourcequota", f'type="{kind}"') for kind in ("used", "hard"))
-    return [
-        lines(
-            "Quota taken",
-            "percentunit",
-            f"What is set aside of what the namespace may. From {percent(bound)} on it is bad: the next workers or an "
-            "update are refused.",
-            query(quota(watched), "{{resource}}"),
-            thresholds=red_above(bound),
-        ),
-        rows(
-            "Quota by resource",
-            "short",
-            "Taken and allowed, in cores, bytes and pieces. Taken near allowed is bad; far below for weeks, the quota "
-            "can be smaller.",
-            query(f"max by (resource) ({used})", "taken"),
-            query(f"max by (resource) ({hard})", "allowed"),
-        ),
-    ]
+    return lines(
+        "Quota taken",
+        "percentunit",
+        f"What is set aside of what the namespace may. From {percent(bound)} on it is bad: the next workers or an "
+        "update are refused.",
+        query(f"{_quota(watched, 'used')} / ({_quota(watched, 'hard')} > 0)", "{{resource}}"),
+        thresholds=red_above(bound),
+    )
+
+
+def _quotas(watched: Watched) -> Panel:
+    return rows(
+        "Quota by resource",
+        "short",
+        "Taken and allowed, in cores, bytes and pieces. Taken near allowed is bad; far below for weeks, the quota can "
+        "be smaller.",
+        query(_quota(watched, "used"), "taken"),
+        query(_quota(watched, "hard"), "allowed"),
+    )
+
+
+def _quota(watched: Watched, kind: str) -> str:
+    taken_or_allowed = watched.series("kube_resourcequota", f'type="{kind}"')
+    return f"max by (resource) ({taken_or_allowed})"
 
 
 def _against(watched: Watched) -> list[Panel]:

@@ -8,11 +8,10 @@ of it is the Job's state and the freshness that the server reads from the regist
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from components.observability.alerts.rule import Watched
+from components.observability.dashboards import served
 from components.observability.dashboards.panel import board, lines, percent, query, red_above, red_below, values
 from components.observability.dashboards.promql import mean, quantile, rate, share
 
-_REQUESTS = "feast_feature_server_request_total"
-_LATENCY = "feast_feature_server_request_latency_seconds_bucket"
 _FEATURES = "feast_online_features_status_total"
 _TRUE = 'condition="true"'
 
@@ -31,8 +30,7 @@ def dashboard(watched: Watched) -> Dashboard:
 
 
 def _now(watched: Watched) -> list[Panel]:
-    series, bounds = watched.series, watched.thresholds
-    errors = series(_REQUESTS, 'status="error"')
+    series, read, bounds = watched.series, served.feast(watched), watched.thresholds
     return [
         values(
             "Servers answer",
@@ -46,14 +44,14 @@ def _now(watched: Watched) -> list[Panel]:
             "percentunit",
             f"Requests that ended in an error among all, bad ones of clients included. From "
             f"{percent(bounds.feature_error_ratio)} on it is bad.",
-            query(share(errors, series(_REQUESTS)), "failed"),
+            query(read.failures(), "failed"),
             thresholds=red_above(bounds.feature_error_ratio),
         ),
         values(
             "Latency, 95th percentile",
             "s",
             f"Nineteen of twenty requests take less. From {bounds.feature_latency_seconds:g} s on it is bad.",
-            query(quantile(0.95, series(_LATENCY)), "p95"),
+            query(read.latency(), "p95"),
             thresholds=red_above(bounds.feature_latency_seconds),
         ),
         values(
@@ -67,19 +65,19 @@ def _now(watched: Watched) -> list[Panel]:
 
 
 def _requests(watched: Watched) -> list[Panel]:
-    series, bounds = watched.series, watched.thresholds
+    read, bounds = served.feast(watched), watched.thresholds
     return [
         lines(
             "Requests by endpoint and result",
             "reqps",
             "Requests for each second. Those with `error` are bad; none at all while models are served is bad too.",
-            query(rate(series(_REQUESTS), "endpoint, status"), "{{endpoint}} {{status}}"),
+            query(read.rate("endpoint, status"), "{{endpoint}} {{status}}"),
         ),
         lines(
             "Latency",
             "s",
             "Duration of a request within the server, all endpoints. The 95th percentile over the line is bad.",
-            *(query(quantile(of, series(_LATENCY)), f"p{of * 100:g}") for of in (0.5, 0.95, 0.99)),
+            *(query(read.latency(of), f"p{of * 100:g}") for of in (0.5, 0.95, 0.99)),
             thresholds=red_above(bounds.feature_latency_seconds),
         ),
     ]

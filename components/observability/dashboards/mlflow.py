@@ -3,19 +3,17 @@
 MLflow 3.17.2 counts requests by method and status only (mlflow/server/prometheus_exporter.py groups by version), and
 has no metric of experiments, runs or models. So each row says which metric stands for what: requests that write, rows
 in MLflow's tables (postgres_exporter 0.19.1, collector/pg_stat_user_tables.go, of the database that it is connected
-to) and answers as the sidecar counts them, which has the artifact routes too. Names of MLflow's metrics:
-prometheus-flask-exporter 0.23.2 with the prefix `mlflow`.
+to) and answers as the sidecar counts them, which has the artifact routes too.
 """
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from components.kube.quantity import number
 from components.observability.alerts.rule import Watched
+from components.observability.dashboards import served
 from components.observability.dashboards.panel import board, lines, percent, query, red_above, red_below, values
-from components.observability.dashboards.promql import mean, quantile, rate, share, total
+from components.observability.dashboards.promql import mean, rate, total
 
-_REQUESTS = "mlflow_http_request_total"
-_LATENCY = "mlflow_http_request_duration_seconds_bucket"
 _CONTAINER = 'container="mlflow"'
 _STORE = 'cluster_name=~"outbound.*object-store.*"'
 _DEPLOYMENT = 'deployment="mlflow"'
@@ -40,7 +38,6 @@ def dashboard(watched: Watched) -> Dashboard:
 
 def _health(watched: Watched) -> list[Panel]:
     series, bounds = watched.series, watched.thresholds
-    errors = series(_REQUESTS, 'status=~"5.."')
     return [
         values(
             "Servers answer",
@@ -71,7 +68,7 @@ def _health(watched: Watched) -> list[Panel]:
             "Requests with a server error",
             "percentunit",
             f"Answers 5xx among all. From {percent(bounds.mlflow_error_ratio)} on it is bad: most often the database.",
-            query(share(errors, series(_REQUESTS)), "5xx"),
+            query(served.mlflow(watched).failures(), "5xx"),
             thresholds=red_above(bounds.mlflow_error_ratio),
         ),
     ]
@@ -84,12 +81,13 @@ def _methods(watched: Watched) -> list[Panel]:
             "reqps",
             "Stands for work with experiments and models: POST, PUT, PATCH and DELETE write runs, metrics and models, "
             "and search them; GET reads. None while training runs is bad.",
-            query(rate(watched.series(_REQUESTS), "method"), "{{method}}"),
+            query(served.mlflow(watched).rate("method"), "{{method}}"),
         )
     ]
 
 
 def _changes(watched: Watched) -> list[Panel]:
+    changing = watched.series("mlflow_http_request_total", 'method=~"PATCH|DELETE"')
     return [
         lines(
             "Requests that change or remove",
@@ -97,7 +95,7 @@ def _changes(watched: Watched) -> list[Panel]:
             "Stands for work with registered models and their versions, which are changed with PATCH and removed with "
             "DELETE; so are logged models and traces, and what is new comes with POST, like runs. Many DELETE that "
             "nobody planned are bad.",
-            query(rate(watched.series(_REQUESTS, 'method=~"PATCH|DELETE"'), "method, status"), "{{method}} {{status}}"),
+            query(rate(changing, "method, status"), "{{method}} {{status}}"),
         )
     ]
 
@@ -144,20 +142,20 @@ def _resources(watched: Watched) -> list[Panel]:
 
 
 def _errors(watched: Watched) -> list[Panel]:
-    series, bounds = watched.series, watched.thresholds
+    tracking, bounds = served.mlflow(watched), watched.thresholds
     return [
         lines(
             "Requests by status",
             "reqps",
             "Answers of the API and the pages for each second, without artifacts and /health. 5xx are bad; 401 and 403 "
             "are clients without a password or a permission.",
-            query(rate(series(_REQUESTS), "status"), "{{status}}"),
+            query(tracking.rate("status"), "{{status}}"),
         ),
         lines(
             "Latency",
             "s",
             "Duration of a request within the server, without artifacts. The 95th percentile over the line is bad.",
-            *(query(quantile(of, series(_LATENCY)), f"p{of * 100:g}") for of in (0.5, 0.95, 0.99)),
+            *(query(tracking.latency(of), f"p{of * 100:g}") for of in (0.5, 0.95, 0.99)),
             thresholds=red_above(bounds.mlflow_latency_seconds),
         ),
     ]

@@ -1,9 +1,8 @@
 """All of the platform on one screen: parts, alerts, promises, traffic, stores and quota.
 
-Names and labels: Prometheus' own `up` and `ALERTS`; Ray 2.60.0, Feast 0.67.0 and MLflow 3.17.2 as in their dashboards;
-postgres_exporter 0.19.1, collector/pg_stat_database.go and exporter/pg_setting.go; redis_exporter 1.82.0,
-exporter/exporter.go; kubelet, kubelet_volume_stats_*; Kong's plugin prometheus
-(https://developer.konghq.com/plugins/prometheus/).
+Names and labels: Prometheus' own `up` and `ALERTS`; Ray 2.60.0 as in its dashboard; postgres_exporter 0.19.1,
+collector/pg_stat_database.go and exporter/pg_setting.go; redis_exporter 1.82.0, exporter/exporter.go; kubelet,
+kubelet_volume_stats_*; Kong's plugin prometheus (https://developer.konghq.com/plugins/prometheus/).
 """
 
 from dataclasses import replace
@@ -11,9 +10,10 @@ from dataclasses import replace
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from components.observability.alerts.rule import Watched
-from components.observability.dashboards.cost import quota
+from components.observability.dashboards.cost import quota_taken
 from components.observability.dashboards.panel import board, lines, percent, query, red_above, red_below, rows, values
-from components.observability.dashboards.promql import budget_left, mean, quantile, rate, share, total
+from components.observability.dashboards.promql import budget_left, mean, rate, total
+from components.observability.dashboards.served import Served, feast, mlflow, ray_serve
 
 _FIRING = 'ALERTS{alertstate="firing", part_of="ml-platform"'
 """Alerts have the labels of what they found, and the namespace only where it was among them."""
@@ -81,34 +81,13 @@ def _alerts() -> list[Panel]:
     ]
 
 
-def _requests(watched: Watched) -> dict[str, tuple[str, str, str, float]]:
-    """For each part that users ask: its requests, those that failed, its latency in seconds, and the objective."""
-    series, promised = watched.series, watched.objectives
-    served, read, tracked = (
-        "ray_serve_num_http_requests_total",
-        "feast_feature_server_request_total",
-        "mlflow_http_request_total",
-    )
-    waited = quantile(0.95, series("ray_serve_http_request_latency_ms_bucket"))
+def _promised(watched: Watched) -> dict[str, tuple[Served, float]]:
+    """Each part that users ask, with how many of its requests are to succeed."""
+    promised = watched.objectives
     return {
-        "Ray Serve": (
-            series(served),
-            series(served, 'status_code=~"5.."'),
-            f"{waited} / 1000",
-            promised.serve.availability,
-        ),
-        "Feast": (
-            series(read),
-            series(read, 'status="error"'),
-            quantile(0.95, series("feast_feature_server_request_latency_seconds_bucket")),
-            promised.features.availability,
-        ),
-        "MLflow": (
-            series(tracked),
-            series(tracked, 'status=~"5.."'),
-            quantile(0.95, series("mlflow_http_request_duration_seconds_bucket")),
-            promised.tracking.availability,
-        ),
+        "Ray Serve": (ray_serve(watched), promised.serve.availability),
+        "Feast": (feast(watched), promised.features.availability),
+        "MLflow": (mlflow(watched), promised.tracking.availability),
     }
 
 
@@ -119,36 +98,36 @@ def _objectives(watched: Watched) -> list[Panel]:
             "percentunit",
             f"{percent(availability)} of requests are to succeed. 100 % is good: nothing has failed; under 0 % the "
             "promise is broken, and changes are to wait. Without samples of 30 days, of those that there are.",
-            query(budget_left(failed, requests, availability), part),
+            query(budget_left(served.failed, served.requests, availability), part),
             thresholds=red_below(0),
             width=8,
         )
-        for part, (requests, failed, _, availability) in _requests(watched).items()
+        for part, (served, availability) in _promised(watched).items()
     ]
 
 
 def _traffic(watched: Watched) -> list[Panel]:
-    parts = _requests(watched)
+    parts = {part: served for part, (served, _) in _promised(watched).items()}
     found = [
         lines(
             "Requests",
             "reqps",
             "Requests for each second. A sudden end is bad: nobody reaches the part.",
-            *(query(rate(requests), part) for part, (requests, *_) in parts.items()),
+            *(query(served.rate(), part) for part, served in parts.items()),
             width=8,
         ),
         lines(
             "Failed requests",
             "percentunit",
             "Failed among all. More than an objective allows (one less its availability) for hours is bad.",
-            *(query(share(failed, requests), part) for part, (requests, failed, *_) in parts.items()),
+            *(query(served.failures(), part) for part, served in parts.items()),
             width=8,
         ),
         lines(
             "Latency, 95th percentile",
             "s",
             "Nineteen of twenty requests take less. A jump is bad; each part's own dashboard has the bound.",
-            *(query(latency, part) for part, (_, _, latency, _) in parts.items()),
+            *(query(served.latency(), part) for part, served in parts.items()),
             width=8,
         ),
     ]
@@ -206,16 +185,9 @@ def _stores(watched: Watched) -> list[Panel]:
 
 
 def _cluster(watched: Watched) -> list[Panel]:
-    series, bounds = watched.series, watched.thresholds
+    series = watched.series
     found = [
-        lines(
-            "Quota taken",
-            "percentunit",
-            f"What is set aside of what the namespace may. From {percent(bounds.quota_ratio)} on it is bad: the next "
-            "workers or an update are refused.",
-            query(quota(watched), "{{resource}}"),
-            thresholds=red_above(bounds.quota_ratio),
-        ),
+        quota_taken(watched),
         lines(
             "Ray nodes",
             "short",

@@ -8,8 +8,9 @@ Not here: a node's disk, which Ray does not measure within Kubernetes (reporter_
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from components.observability.alerts.rule import Watched
-from components.observability.dashboards.panel import board, choice, lines, percent, query, red_above, red_below, values
-from components.observability.dashboards.promql import growth, mean, quantile, rate, share, total
+from components.observability.dashboards.panel import board, choice, lines, query, red_above, red_below, values
+from components.observability.dashboards.promql import growth, mean, total
+from components.observability.dashboards.serve import models, requests
 
 _POD = 'pod=~"$pod"'
 _NOT_ENDED = 'State!~"FINISHED|FAILED"'
@@ -24,8 +25,8 @@ def dashboard(watched: Watched) -> Dashboard:
         ("Cluster", [*_health(watched), *_nodes(watched)]),
         ("Tasks and actors", _work(watched)),
         ("Resources", [*_handed_out(watched), *_used(watched)]),
-        ("Ray Serve: requests as clients see them", [*_serving(watched), *_requests(watched)]),
-        ("Ray Serve: deployments (models)", _deployments(watched)),
+        ("Ray Serve: requests as clients see them", requests(watched)),
+        ("Ray Serve: deployments (models)", models(watched)),
         choices=[choice("pod", "Pod", watched.series("ray_node_cpu_count"))],
     )
 
@@ -172,107 +173,5 @@ def _used(watched: Watched) -> list[Panel]:
             "bytes",
             "Where objects are. SPILLED is on disk: little, and for a short time, is good.",
             query(total(series("ray_object_store_memory", _POD), "Location"), "{{Location}}"),
-        ),
-    ]
-
-
-def _http(watched: Watched) -> tuple[str, str, str]:
-    """All requests, those with a server's error, and how long they took."""
-    series = watched.series
-    errors = series("ray_serve_num_http_requests_total", 'status_code=~"5.."')
-    return series("ray_serve_num_http_requests_total"), errors, series("ray_serve_http_request_latency_ms_bucket")
-
-
-def _serving(watched: Watched) -> list[Panel]:
-    bounds = watched.thresholds
-    requests, errors, latency = _http(watched)
-    return [
-        values(
-            "Applications",
-            "short",
-            "6 is RUNNING, which is good; 5 is DEPLOYING; 1 (DEPLOY_FAILED) and 2 (UNHEALTHY) are bad.",
-            query(f"min by (application) ({watched.series('ray_serve_application_status')})", "{{application}}"),
-            thresholds=red_below(5),
-        ),
-        values(
-            "Requests with a server error",
-            "percentunit",
-            f"Answers 5xx among all. From {percent(bounds.serve_error_ratio)} on it is bad.",
-            query(share(errors, requests, "application"), "{{application}}"),
-            thresholds=red_above(bounds.serve_error_ratio),
-        ),
-        values(
-            "Latency, 95th percentile",
-            "s",
-            f"Nineteen of twenty requests take less. From {bounds.serve_latency_seconds:g} s on it is bad.",
-            query(f"{quantile(0.95, latency, 'application')} / 1000", "{{application}}"),
-            thresholds=red_above(bounds.serve_latency_seconds),
-        ),
-        values(
-            "Requests under way",
-            "short",
-            "Requests that a proxy has taken and not answered. A number that only rises is bad: replicas are too few "
-            "or too slow.",
-            query(total(watched.series("ray_serve_num_ongoing_http_requests")), "requests"),
-        ),
-    ]
-
-
-def _requests(watched: Watched) -> list[Panel]:
-    requests, _, latency = _http(watched)
-    return [
-        lines(
-            "Requests by application and code",
-            "reqps",
-            "Answers for each second. 5xx, the server's errors, are bad; 4xx are the client's.",
-            query(rate(requests, "application, status_code"), "{{application}} {{status_code}}"),
-        ),
-        lines(
-            "Latency by application",
-            "s",
-            "Duration of a request from the proxy on. The 95th percentile over the line is bad.",
-            *(
-                query(f"{quantile(of, latency, 'application')} / 1000", f"{{{{application}}}} p{of * 100:g}")
-                for of in (0.5, 0.95, 0.99)
-            ),
-            thresholds=red_above(watched.thresholds.serve_latency_seconds),
-        ),
-    ]
-
-
-def _deployments(watched: Watched) -> list[Panel]:
-    series, bounds = watched.series, watched.thresholds
-    by, legend = "application, deployment", "{{application}} {{deployment}}"
-    calls = series("ray_serve_deployment_request_counter_total")
-    failures = series("ray_serve_deployment_error_counter_total")
-    latency = series("ray_serve_deployment_processing_latency_ms_bucket")
-    return [
-        lines(
-            "Requests by deployment",
-            "reqps",
-            "What each deployment answers for each second; a request may pass several. None while clients ask is bad.",
-            query(rate(calls, by), legend),
-        ),
-        lines(
-            "Failures by deployment",
-            "percentunit",
-            f"Requests that ended in an exception among all. From {percent(bounds.prediction_error_ratio)} on it is "
-            "bad.",
-            query(share(failures, calls, by), legend),
-            thresholds=red_above(bounds.prediction_error_ratio),
-        ),
-        lines(
-            "Latency by deployment, 95th percentile",
-            "s",
-            f"A model's own part of a request. From {bounds.prediction_latency_seconds:g} s on it is bad.",
-            query(f"{quantile(0.95, latency, by)} / 1000", legend),
-            thresholds=red_above(bounds.prediction_latency_seconds),
-        ),
-        lines(
-            "Healthy replicas and waiting requests",
-            "short",
-            "Replicas that pass their health check, and requests that wait for one. Waiting for minutes is bad.",
-            query(total(series("ray_serve_deployment_replica_healthy"), by), f"{legend} replicas"),
-            query(total(series("ray_serve_deployment_queued_queries"), by), f"{legend} waiting"),
         ),
     ]
