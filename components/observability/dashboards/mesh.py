@@ -1,9 +1,10 @@
-"""The mesh: who asks whom, what is denied, whether it is encrypted, and certificates.
+"""The mesh: who asks whom, what is refused, and certificates.
 
-Istio's standard metrics (https://istio.io/latest/docs/reference/config/metrics/) come from Istio's build of Envoy only.
-Envoy's own statistics come from any; those of clusters are kept where the pod's annotation
-`sidecar.istio.io/statsInclusionRegexps` admits them, others always (Istio, pkg/bootstrap/config.go). Labels of them:
-tools/packaging/common/envoy_bootstrap.json. Istiod: pilot/pkg/xds/monitoring.go, security/pkg/server/ca/monitoring.go.
+Envoy's own statistics, which any Envoy has, and not Istio's (decision 19). Those of clusters and listeners are kept
+where a pod's annotations ask for them: `sidecar.istio.io/statsInclusionPrefixes` with `cluster.inbound` and
+`cluster.outbound`, `statsInclusionSuffixes` with `no_filter_chain_match`; the others always (Istio 1.31,
+pkg/bootstrap/config.go). Labels: tools/packaging/common/envoy_bootstrap.json. Istiod: pilot/pkg/xds/monitoring.go,
+pkg/xds/monitoring.go, security/pkg/server/ca/monitoring.go.
 """
 
 from dataclasses import replace
@@ -11,13 +12,12 @@ from dataclasses import replace
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from components.observability.alerts.rule import Watched
-from components.observability.dashboards.panel import board, lines, query, red_above, red_below, rows, values
-from components.observability.dashboards.promql import growth, mean, quantile, rate, share, total
+from components.observability.dashboards.panel import board, lines, query, red_above, red_below, values
+from components.observability.dashboards.promql import growth, mean, quantile, rate, total
 
-_REQUESTS = "istio_requests_total"
-_BETWEEN = "source_workload, destination_workload"
-_ENDS = "{{source_workload}} to {{destination_workload}}"
-_SERVED = 'reporter="destination"'
+_DENIED = 'authz_enforce_result="denied"'
+_INBOUND = 'listener_address="0.0.0.0_15006"'
+_OUTBOUND = 'cluster_name=~"outbound.+"'
 _DAY = 86400
 
 
@@ -26,18 +26,26 @@ def dashboard(watched: Watched) -> Dashboard:
     return board(
         "mesh",
         "ML Platform - Mesh",
-        "Requests between workloads, denials, mutual TLS and certificates.",
+        "Requests between workloads, denials, plain text and certificates.",
         ("Now", _now(watched)),
-        ("Requests between workloads (Istio's metrics)", _requests(watched)),
-        ("Requests by pod (Envoy's statistics)", _proxies(watched)),
-        ("Certificates and control plane", _control_plane(watched)),
+        ("Requests between workloads", _requests(watched)),
+        ("Refused", _refused(watched)),
+        ("Certificates and control plane", [*_control_plane(watched), *_signed(watched)]),
     )
+
+
+def _istiod(watched: Watched) -> Watched:
+    return replace(watched, namespace=watched.control_plane or watched.namespace)
+
+
+def _service(expr: str) -> str:
+    """The expression with the Service's name, which is part of the cluster's: `outbound|80||NAME.NAMESPACE.svc`."""
+    return f'label_replace({expr}, "service", "$1", "cluster_name", "outbound[|][0-9]+[|][^|]*[|]([^.]+).*")'
 
 
 def _now(watched: Watched) -> list[Panel]:
     series = watched.series
-    encrypted = series(_REQUESTS, f'{_SERVED}, connection_security_policy="mutual_tls"')
-    denied = series("envoy_http_rbac", 'authz_enforce_result="denied"')
+    connections = series("envoy_cluster_upstream_cx_active", 'cluster_name="xds-grpc"')
     return [
         values(
             "Sidecars answer",
@@ -47,150 +55,139 @@ def _now(watched: Watched) -> list[Panel]:
             thresholds=red_below(1),
         ),
         values(
-            "Mutual TLS",
-            "percentunit",
-            "Requests that came encrypted and with an identity, among all. Less than 100 % is bad, but for the rows of "
-            "the access table that take plain text.",
-            query(share(encrypted, series(_REQUESTS, _SERVED)), "of requests"),
-            thresholds=red_below(1),
+            "Sidecars without istiod",
+            "short",
+            "Sidecars without a connection to istiod. 0 is good: others learn of no new pod and no new policy.",
+            query(f"count({connections} < 1) or vector(0)", "sidecars"),
+            thresholds=red_above(1),
         ),
         values(
-            "Denied requests, last hour",
+            "Denied, last hour",
             "short",
-            "Requests that an AuthorizationPolicy refused. Some from strangers are good news; from the platform's own "
-            "pods they are bad: the access table lacks a row.",
-            query(growth(denied, window="1h"), "denied"),
+            "Requests and connections that an AuthorizationPolicy refused. From strangers they are good news; from the "
+            "platform's own pods they are bad: the access table lacks a row.",
+            query(f"{growth(series('envoy_http_rbac', _DENIED), window='1h')} or vector(0)", "requests"),
+            query(f"{growth(series('envoy_tcp', _DENIED), window='1h')} or vector(0)", "connections"),
         ),
         values(
-            "Sidecars without configuration",
+            "Plain text refused, last hour",
             "short",
-            "Sidecars whose connection to istiod is down. 0 is good: others learn of no new pod and no new policy.",
-            query(f"count({_connected(watched)} < 1) or vector(0)", "sidecars"),
+            "Connections without mutual TLS that sidecars did not take; what they take is mutual TLS, but for the rows "
+            "of the access table that admit plain text. Any is bad: its source is not in the mesh.",
+            query(growth(series("envoy_listener_no_filter_chain_match", _INBOUND), window="1h"), "connections"),
             thresholds=red_above(1),
         ),
     ]
 
 
-def _connected(watched: Watched) -> str:
-    return watched.series("envoy_cluster_upstream_cx_active", 'cluster_name="xds-grpc"')
-
-
 def _requests(watched: Watched) -> list[Panel]:
     series = watched.series
-    latency = series("istio_request_duration_milliseconds_bucket", _SERVED)
+    sent = rate(
+        series("envoy_cluster_upstream_rq", f'{_OUTBOUND}, response_code!=""'), "pod, cluster_name, response_code"
+    )
+    taken = series("envoy_cluster_upstream_rq", 'cluster_name=~"inbound.+", response_code!=""')
+    latency = quantile(0.95, series("envoy_cluster_upstream_rq_time_bucket", _OUTBOUND), "cluster_name")
+    opened = rate(series("envoy_cluster_upstream_cx_total", _OUTBOUND), "cluster_name")
     return [
         lines(
-            "Requests by response code",
+            "Requests by who asks, Service and response code",
             "reqps",
-            "Answers for each second, as the asked side counts them. 5xx are bad; 0 is a connection that broke.",
-            query(rate(series(_REQUESTS, _SERVED), f"{_BETWEEN}, response_code"), f"{_ENDS} {{{{response_code}}}}"),
+            "Answers for each second, as the sidecar of who asks counts them. 5xx are bad; 503 is also its own answer "
+            "for a Service without a ready pod.",
+            query(_service(sent), "{{pod}} to {{service}} {{response_code}}"),
         ),
         lines(
-            "Latency, 95th percentile",
+            "Latency by Service, 95th percentile",
             "s",
-            "Time from a request's first byte to its answer's last, as the asked side's sidecar sees it. A rise that "
-            "the asked side's own dashboard does not show is bad: it is the mesh's.",
-            query(f"{quantile(0.95, latency, _BETWEEN)} / 1000", _ENDS),
+            "Time until the answer, as the sidecars of those who ask see it. A rise that the Service's own dashboard "
+            "does not show is bad: it is the way there.",
+            query(f"{_service(latency)} / 1000", "{{service}}"),
         ),
         lines(
-            "Forbidden (403)",
+            "Requests by who answers, port and response code",
             "reqps",
-            "Requests that were denied, by an AuthorizationPolicy or by the server itself. From the platform's own "
-            "pods they are bad.",
-            query(rate(series(_REQUESTS, f'{_SERVED}, response_code="403"'), _BETWEEN), _ENDS),
+            "Answers for each second, to whomever. 5xx are bad; 403 may be a denial of the server itself.",
+            query(rate(taken, "pod, cluster_name, response_code"), "{{pod}} {{cluster_name}} {{response_code}}"),
         ),
         lines(
-            "Plain text",
-            "reqps",
-            "Requests that came without mutual TLS. Anything but what the access table admits is bad.",
-            query(rate(series(_REQUESTS, f'{_SERVED}, connection_security_policy!="mutual_tls"'), _BETWEEN), _ENDS),
-        ),
-        lines(
-            "TCP connections",
+            "Connections by Service",
             "cps",
-            "Connections that were opened for each second, such as to PostgreSQL and Redis. Many are bad: a client "
-            "without a pool.",
-            query(rate(series("istio_tcp_connections_opened_total", _SERVED), _BETWEEN), _ENDS),
-            width=24,
+            "Connections that are opened for each second, also those that are no HTTP, such as to PostgreSQL and "
+            "Redis. Many are bad: a client without a pool.",
+            query(_service(opened), "{{service}}"),
         ),
     ]
 
 
-def _proxies(watched: Watched) -> list[Panel]:
+def _refused(watched: Watched) -> list[Panel]:
     series = watched.series
-    sent = series("envoy_cluster_upstream_rq", 'cluster_name=~"outbound.*", response_code!=""')
-    taken = series("envoy_cluster_upstream_rq", 'cluster_name=~"inbound.*", response_code!=""')
+    failed = rate(series("envoy_cluster_upstream_cx_connect_fail", _OUTBOUND), "pod, cluster_name")
     return [
         lines(
-            "Requests that a pod sends, by Service and response code",
+            "Denied by pod",
             "reqps",
-            "Answers that a pod gets for each second. 5xx are bad: 503 is also what a sidecar answers for a Service "
-            "without a ready pod.",
-            query(rate(sent, "pod, cluster_name, response_code"), "{{pod}} {{cluster_name}} {{response_code}}"),
+            "Requests and connections that a pod's AuthorizationPolicy refused, for each second. A burst after an "
+            "update is bad: the access table lacks a row.",
+            query(rate(series("envoy_http_rbac", _DENIED), "pod"), "{{pod}} requests"),
+            query(rate(series("envoy_tcp", _DENIED), "pod"), "{{pod}} connections"),
         ),
         lines(
-            "Requests that a pod answers, by port and response code",
-            "reqps",
-            "Answers that a pod gives for each second, to whomever. 5xx are bad.",
-            query(rate(taken, "pod, cluster_name, response_code"), "{{pod}} {{cluster_name}} {{response_code}}"),
-        ),
-        lines(
-            "Denied requests by pod",
-            "reqps",
-            "Requests that a pod's AuthorizationPolicy refused, for each second. A burst after an update is bad: the "
-            "access table lacks a row.",
-            query(rate(series("envoy_http_rbac", 'authz_enforce_result="denied"'), "pod"), "{{pod}}"),
-            width=24,
+            "Connections that failed, by who asks and Service",
+            "cps",
+            "Connections that did not come about, for each second. Any for long are bad: the Service is down, or a "
+            "NetworkPolicy is in the way.",
+            query(_service(failed), "{{pod}} to {{service}}"),
         ),
     ]
 
 
 def _control_plane(watched: Watched) -> list[Panel]:
-    istiod = replace(watched, namespace=watched.control_plane or watched.namespace).series
-    certificates = watched.series("envoy_server_days_until_first_cert_expiring")
-    signed, asked = istiod("citadel_server_success_cert_issuance_count"), istiod("citadel_server_csr_count")
+    series, days = _istiod(watched).series, watched.thresholds.certificate_days
     return [
         values(
             "Istiod answers",
             "percentunit",
-            "Istiods that Prometheus reaches. 100 % is good; without any, no pod gets a certificate, and those "
-            "that there are last a day.",
-            query(mean(istiod("up", 'job="istiod"')), "istiod"),
+            "Istiods that Prometheus reaches. 100 % is good; without any, no pod gets a certificate, and those that "
+            "there are last a day.",
+            query(mean(series("up", 'job="istiod"')), "istiod"),
             thresholds=red_below(1),
         ),
         values(
-            "Root certificate ends in",
+            "The mesh's certificates end in",
             "s",
-            f"The mesh's root. Under {watched.thresholds.certificate_days} days is bad: then nobody trusts anybody.",
-            query(f"min({istiod('citadel_server_root_cert_expiry_timestamp')}) - time()", "root"),
-            thresholds=red_below(watched.thresholds.certificate_days * _DAY),
+            f"That of the root, and that which signs. Under {days} days is bad: then nobody trusts anybody.",
+            *(
+                query(f"min({series(f'citadel_server_{which}_expiry_timestamp')}) - time()", which.replace("_", " "))
+                for which in ("root_cert", "cert_chain")
+            ),
+            thresholds=red_below(days * _DAY),
         ),
         values(
-            "Sidecars connected to istiod",
+            "Sidecars that istiod has",
             "short",
-            "As many as pods with a sidecar is good; fewer is bad.",
-            query(total(istiod("pilot_xds")), "sidecars"),
+            "Connections of sidecars. As many as pods with a sidecar is good; fewer is bad.",
+            query(total(series("pilot_xds")), "sidecars"),
         ),
         values(
-            "Configurations refused",
+            "Configurations refused, last hour",
             "short",
-            "Configurations that a sidecar did not take, in the last hour. 0 is good; else it goes on with an old one.",
-            query(f"{growth(istiod('pilot_total_xds_rejects'), window='1h')} or vector(0)", "refused"),
+            "Configurations that a sidecar did not take. 0 is good; else it goes on with an old one.",
+            query(f"{growth(series('pilot_total_xds_rejects'), window='1h')} or vector(0)", "refused"),
             thresholds=red_above(1),
         ),
+    ]
+
+
+def _signed(watched: Watched) -> list[Panel]:
+    series = _istiod(watched).series
+    return [
         lines(
-            "Certificates that istiod signed",
+            "Certificates that istiod signs",
             "short",
-            "Requests for a certificate and answers, in an hour: one for each sidecar about every 12 hours. More "
-            "requests than answers is bad.",
-            query(growth(asked, window="1h"), "asked"),
-            query(growth(signed, window="1h"), "signed"),
-        ),
-        rows(
-            "Days until a sidecar's certificate ends",
-            "short",
-            "Whole days: 0 or 1 is normal, since a certificate lasts a day and is renewed at half of it. A pod that is "
-            "missing here is bad.",
-            query(f"min by (pod) ({certificates})", "days"),
-        ),
+            "Requests for a certificate, and those that were signed, in an hour: one for each sidecar about every 12 "
+            "hours. More requests than certificates is bad.",
+            query(growth(series("citadel_server_csr_count"), window="1h"), "asked for"),
+            query(growth(series("citadel_server_success_cert_issuance_count"), window="1h"), "signed"),
+            width=24,
+        )
     ]

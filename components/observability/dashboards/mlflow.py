@@ -14,8 +14,8 @@ from components.observability.dashboards import served
 from components.observability.dashboards.panel import board, lines, percent, query, red_above, red_below, values
 from components.observability.dashboards.promql import mean, rate, total
 
+_REQUESTS = "mlflow_http_request_total"
 _CONTAINER = 'container="mlflow"'
-_STORE = 'cluster_name=~"outbound.*object-store.*"'
 _DEPLOYMENT = 'deployment="mlflow"'
 _RUNS = {"experiments": "experiments", "runs": "runs", "metrics": "values of metrics"}
 _MODELS = {"registered_models": "registered models", "model_versions": "versions of them"}
@@ -81,13 +81,13 @@ def _methods(watched: Watched) -> list[Panel]:
             "reqps",
             "Stands for work with experiments and models: POST, PUT, PATCH and DELETE write runs, metrics and models, "
             "and search them; GET reads. None while training runs is bad.",
-            query(served.mlflow(watched).rate("method"), "{{method}}"),
+            query(rate(watched.series(_REQUESTS), "method"), "{{method}}"),
         )
     ]
 
 
 def _changes(watched: Watched) -> list[Panel]:
-    changing = watched.series("mlflow_http_request_total", 'method=~"PATCH|DELETE"')
+    changing = watched.series(_REQUESTS, 'method=~"PATCH|DELETE"')
     return [
         lines(
             "Requests that change or remove",
@@ -149,7 +149,7 @@ def _errors(watched: Watched) -> list[Panel]:
             "reqps",
             "Answers of the API and the pages for each second, without artifacts and /health. 5xx are bad; 401 and 403 "
             "are clients without a password or a permission.",
-            query(tracking.rate("status"), "{{status}}"),
+            query(rate(watched.series(_REQUESTS), "status"), "{{status}}"),
         ),
         lines(
             "Latency",
@@ -162,26 +162,23 @@ def _errors(watched: Watched) -> list[Panel]:
 
 
 def _sidecar(watched: Watched) -> list[Panel]:
-    """What the server does not count itself: two series stand for the same, by which Envoy the mesh has."""
-    asked = watched.series("istio_requests_total", 'reporter="destination", destination_workload="mlflow"')
-    taken = watched.series(
-        "envoy_cluster_upstream_rq", 'pod=~"mlflow-.*", cluster_name=~"inbound.*", response_code!=""'
-    )
-    stored = watched.series("istio_requests_total", 'reporter="source", source_workload="mlflow"')
-    sent = watched.series("envoy_cluster_upstream_rq", f'pod=~"mlflow-.*", {_STORE}, response_code!=""')
+    """What the server does not count itself."""
+    to_store = f'pod=~"mlflow-.+", cluster_name=~"outbound[|].+[|]{watched.bucket}[.].+"'
+    stored = watched.series("envoy_cluster_upstream_rq", f'{to_store}, response_code!=""')
+    taken = watched.series("envoy_cluster_upstream_rq", 'cluster_name="inbound|5000||", response_code!=""')
     return [
         lines(
             "All requests by response code, artifacts too",
             "reqps",
-            "Answers as the server's sidecar counts them (Istio's count, else Envoy's). 5xx here and not above are "
-            "uploads and downloads of artifacts that failed, which is bad.",
-            query(f"{rate(asked, 'response_code')} or {rate(taken, 'response_code')}", "{{response_code}}"),
+            "Answers as the server's sidecar counts them. 5xx here and not among those by status are uploads and "
+            "downloads of artifacts that failed, which is bad.",
+            query(rate(taken, "response_code"), "{{response_code}}"),
         ),
         lines(
             "Requests of the server to the object store",
             "reqps",
             "Answers of the object store to MLflow, where it is in the mesh: stands for artifacts that are kept and "
             "read. 403 and 5xx are bad.",
-            query(f"{rate(stored, 'response_code')} or {rate(sent, 'response_code')}", "{{response_code}}"),
+            query(rate(stored, "pod, response_code"), "{{pod}} {{response_code}}"),
         ),
     ]

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from components.observability.alerts.rule import Watched
 from components.observability.dashboards.panel import board, choice, lines, query, red_above, red_below, values
 from components.observability.dashboards.promql import growth, mean, total
-from components.observability.dashboards.serve import models, requests
+from components.observability.dashboards.ray_serve import models, requests
 
 _POD = 'pod=~"$pod"'
 _NOT_ENDED = 'State!~"FINISHED|FAILED"'
@@ -69,13 +69,13 @@ def _health(watched: Watched) -> list[Panel]:
 
 def _nodes(watched: Watched) -> list[Panel]:
     series = watched.series
-    bounds = ", ".join(f"{name} {most}" for name, most in watched.worker_groups.items()) or "there is no group"
+    most = ", ".join(f"{name} {group.most}" for name, group in watched.worker_groups.items()) or "there is no group"
     return [
         lines(
             "Nodes by group",
             "short",
             "Nodes that work (active), that have nothing to do (idle) and that are asked for (pending). Pending for "
-            f"long is bad: the cluster has no room, or the group is at its most workers ({bounds}).",
+            f"long is bad: the cluster has no room, or the group is at its most workers ({most}).",
             query(total(series("ray_cluster_active_nodes"), "node_type"), "{{node_type}} active"),
             query(total(series("ray_cluster_idle_nodes"), "node_type"), "{{node_type}} idle"),
             query(total(series("ray_cluster_pending_nodes"), "node_type"), "{{node_type}} pending"),

@@ -37,26 +37,24 @@ class Served:
 
 
 def ray_serve(watched: Watched) -> Served:
-    """Ray Serve's proxies; 5xx failed.
+    """Ray Serve's proxies, without the routes of its own; 5xx failed.
 
     Source: Ray 2.60.0, serve/_private/request_ingress_metrics.py; its own counter of errors has 4xx too (proxy.py).
     """
-    name = "ray_serve_num_http_requests_total"
-    durations = watched.series("ray_serve_http_request_latency_ms_bucket")
-    return Served(watched.series(name), watched.series(name, 'status_code=~"5.."'), durations, 1000)
+    series, name, users = watched.series, "ray_serve_num_http_requests_total", 'route!~"/-/.*"'
+    durations = series("ray_serve_http_request_latency_ms_bucket", users)
+    return Served(series(name, users), series(name, f'{users}, status_code=~"5.."'), durations, 1000)
 
 
 def deployments(watched: Watched) -> Served:
     """Ray Serve's replicas, which have the labels `application` and `deployment`; a request with an exception failed.
 
-    Source: Ray 2.60.0, serve/_private/replica.py.
+    The counter of requests has those that did not fail only, so all are those that have a duration.
+    Source: Ray 2.60.0, serve/_private/replica.py, `record_request_metrics`.
     """
-    return Served(
-        watched.series("ray_serve_deployment_request_counter_total"),
-        watched.series("ray_serve_deployment_error_counter_total"),
-        watched.series("ray_serve_deployment_processing_latency_ms_bucket"),
-        1000,
-    )
+    duration = "ray_serve_deployment_processing_latency_ms"
+    failed = watched.series("ray_serve_deployment_error_counter_total")
+    return Served(watched.series(f"{duration}_count"), failed, watched.series(f"{duration}_bucket"), 1000)
 
 
 def feast(watched: Watched) -> Served:
@@ -70,10 +68,15 @@ def feast(watched: Watched) -> Served:
 
 
 def mlflow(watched: Watched) -> Served:
-    """MLflow without artifacts and /health; 5xx failed.
+    """MLflow; 5xx failed. In a mesh its sidecar counts, artifacts among them, which MLflow itself does not.
 
-    Source: MLflow 3.17.2, mlflow/server/prometheus_exporter.py; names of prometheus-flask-exporter 0.23.2.
+    Source: MLflow 3.17.2, mlflow/server/prometheus_exporter.py; names of prometheus-flask-exporter 0.23.2. Istio names
+    the cluster of a port that a pod serves (pilot/pkg/model, `BuildInboundSubsetKey`).
     """
-    name = "mlflow_http_request_total"
-    durations = watched.series("mlflow_http_request_duration_seconds_bucket")
-    return Served(watched.series(name), watched.series(name, 'status=~"5.."'), durations)
+    series, counted = watched.series, "mlflow_http_request_total"
+    requests, failed = series(counted), series(counted, 'status=~"5.."')
+    if watched.mesh:
+        served = 'cluster_name="inbound|5000||"'
+        requests = series("envoy_cluster_upstream_rq_completed", served)
+        failed = series("envoy_cluster_upstream_rq", f'{served}, response_code_class="5xx"')
+    return Served(requests, failed, series("mlflow_http_request_duration_seconds_bucket"))
