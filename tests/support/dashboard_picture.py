@@ -26,8 +26,8 @@ _COLUMN, _LINE, _DPI = 0.75, 0.42, 80
 _BACK, _PAPER, _INK, _FAINT = "#f4f5f5", "#ffffff", "#24292e", "#8e9297"
 _COLOURS = {"green": "#37872d", "red": "#c4162a", "text": _INK}
 _LINES = ("#3274d9", "#ff780a", "#37872d", "#a352cc", "#c4162a", "#0a95a6", "#b877d9", "#8f6f00")
-_MOST = 8
-"""Series of a panel that are shown; more are counted."""
+_MOST, _WIDE = 8, 44
+"""Series of a panel that are shown, more are counted; and letters of a name."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ def series_of(panel: Json, choices: Iterable[Json], answers: Mapping[str, Json])
             read = ((datetime.fromtimestamp(float(at), UTC), float(value)) for at, value in result["values"])
             points = tuple((at, value) for at, value in read if math.isfinite(value))
             if points:
-                found.append(Series(_name(target.get("legendFormat", ""), result["metric"]), points))
+                name = _name(target.get("legendFormat", ""), result["metric"], row=panel["type"] == "table")
+                found.append(Series(name, points))
     return found
 
 
@@ -129,7 +130,9 @@ def _lines(axes: Axes, panel: Json, found: list[Series]) -> None:
     for index, series in enumerate(found[:_MOST]):
         times, points = zip(*series.points, strict=True)
         colour = _LINES[index % len(_LINES)]
-        axes.plot(times, points, color=colour, linewidth=1.3, label=f"{series.name}  {written(series.last, unit)}")
+        axes.plot(
+            times, points, color=colour, linewidth=1.3, label=f"{series.name[:_WIDE]}  {written(series.last, unit)}"
+        )
         axes.fill_between(times, points, color=colour, alpha=0.08, linewidth=0)
     for step in steps:
         if step["value"] is not None:
@@ -138,7 +141,7 @@ def _lines(axes: Axes, panel: Json, found: list[Series]) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: written(value, unit))
     places = AutoDateLocator(maxticks=6)
     axes.xaxis.set_major_locator(places)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(places))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(places, show_offset=False))
     axes.tick_params(labelsize=7, colors=_FAINT)
     axes.grid(color="#ececec", linewidth=0.6)
     axes.spines[:].set_visible(False)
@@ -185,11 +188,12 @@ def _reached(step: Json, value: float) -> bool:
     return step["value"] is None or bool(value >= step["value"])
 
 
-def _name(legend: str, labels: Json) -> str:
-    if "{{" in legend:
-        return re.sub(r"{{\s*(\w+)\s*}}", lambda label: str(labels.get(label[1], "")), legend).strip()
+def _name(legend: str, labels: Json, *, row: bool) -> str:
+    """The legend with the values of labels; a table's row has all of them, and the legend is the column's."""
     own = ", ".join(str(value) for label, value in sorted(labels.items()) if label != "__name__")
-    return f"{own}: {legend}" if own and legend else own or legend
+    if row:
+        return f"{own}: {legend}"
+    return re.sub(r"{{\s*(\w+)\s*}}", lambda label: str(labels.get(label[1], "")), legend).strip() or own
 
 
 def _scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:

@@ -49,7 +49,7 @@ def _parts(watched: Watched) -> list[Panel]:
             query(mean(watched.series("up"), "job"), "{{job}}"),
             *others,
             thresholds=red_below(1),
-            width=24,
+            width=16,
         )
     ]
 
@@ -76,7 +76,7 @@ def _alerts() -> list[Panel]:
             "short",
             "Which, and what of. Each has a page in docs/runbooks. No row is good.",
             query(f"max by (alertname, severity, namespace, pod, job) ({_FIRING}}})", "firing"),
-            width=16,
+            width=24,
         ),
     ]
 
