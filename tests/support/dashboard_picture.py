@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tests.support.queries import expression
 
@@ -36,11 +36,11 @@ class Series:
 
     Attributes:
         name: by the query's legend.
-        points: time and value, without values that are none.
+        points: seconds since 1970 and value, without values that are none.
     """
 
     name: str
-    points: tuple[tuple[datetime, float], ...]
+    points: tuple[tuple[float, float], ...]
 
     @property
     def last(self) -> float:
@@ -59,7 +59,7 @@ def series_of(panel: Json, choices: Iterable[Json], answers: Mapping[str, Json])
     for target in panel["targets"]:
         answer = answers.get(expression(target["expr"], choices), {"data": {"result": []}})
         for result in answer["data"]["result"]:
-            read = ((datetime.fromtimestamp(float(at), UTC), float(value)) for at, value in result["values"])
+            read = ((float(at), float(value)) for at, value in result["values"])
             points = tuple((at, value) for at, value in read if math.isfinite(value))
             if points:
                 name = _name(target.get("legendFormat", ""), result["metric"], row=panel["type"] == "table")
@@ -139,9 +139,8 @@ def _lines(axes: Axes, panel: Json, found: list[Series]) -> None:
             axes.axhline(step["value"], color=_COLOURS[step["color"]], linestyle="--", linewidth=1)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     axes.yaxis.set_major_formatter(lambda value, _: written(value, unit))
-    places = AutoDateLocator(maxticks=6)
-    axes.xaxis.set_major_locator(places)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(places, show_offset=False))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(lambda at, _: datetime.fromtimestamp(at, UTC).strftime("%H:%M"))
     axes.tick_params(labelsize=7, colors=_FAINT)
     axes.grid(color="#ececec", linewidth=0.6)
     axes.spines[:].set_visible(False)

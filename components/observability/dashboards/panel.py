@@ -184,7 +184,8 @@ def from_source(made: Dashboard, uid: str) -> Dashboard:
     source = common.DataSourceRef(type_val="prometheus", uid=uid)
     for panel in made.panels or []:
         panel.datasource = source
-        for target in (isinstance(panel, Panel) and panel.targets) or []:
+        targets = panel.targets if isinstance(panel, Panel) else None
+        for target in targets or []:
             if isinstance(target, Dataquery):
                 target.datasource = source
     for variable in made.templating.list_val or []:
