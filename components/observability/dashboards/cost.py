@@ -65,8 +65,8 @@ def _quota(watched: Watched, kind: str) -> str:
 def _against(watched: Watched) -> list[Panel]:
     series = watched.series
     used = {
-        "cpu": rate(series("container_cpu_usage_seconds_total", 'container!=""')),
-        "memory": total(series("container_memory_working_set_bytes", 'container!=""')),
+        "cpu": rate(series("container_cpu_usage_seconds_total", _NAMED)),
+        "memory": total(series("container_memory_working_set_bytes", _NAMED)),
     }
     units = {"cpu": "short", "memory": "bytes"}
     found = [
