@@ -44,6 +44,7 @@ class Platform:
             namespace=tenancy.endpoints.namespace,
             client_labels=CLIENT_LABELS,
             sidecars=settings.tenancy.mesh_injection,
+            watched=settings.observability is not None,
             opts=opts,
         )
         # Nothing runs before it is said who may talk to it, nor after that has been taken back.

@@ -40,6 +40,7 @@ class MeshSecurity(Component[MeshEndpoints], token="mlplatform:mesh:MeshSecurity
         namespace: pulumi.Output[str],
         client_labels: dict[str, str],
         sidecars: bool,
+        watched: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts)
@@ -48,5 +49,5 @@ class MeshSecurity(Component[MeshEndpoints], token="mlplatform:mesh:MeshSecurity
         if sidecars:
             for role, manifest in manifests.istio(spec, table, namespace).items():
                 self.child(role, manifest)
-        annotations = manifests.pod_annotations(spec) if sidecars else {}
+        annotations = manifests.pod_annotations(spec, watched=watched) if sidecars else {}
         self.publish(MeshEndpoints(client_labels=client_labels, pod_annotations=annotations))

@@ -91,10 +91,14 @@ def _port(port: Port) -> Manifest:
     return {"protocol": "UDP" if port.protocol == "udp" else "TCP", "port": port.number, **last}
 
 
-def pod_annotations(spec: MeshSpec) -> dict[str, str]:
+def pod_annotations(spec: MeshSpec, *, watched: bool) -> dict[str, str]:
     """What a pod says of its sidecar: it is native, so that Jobs end and init containers have a network, and bounded.
 
     Source: https://istio.io/latest/docs/reference/config/annotations/; native sidecars need Kubernetes 1.29.
+
+    Args:
+        spec: decisions.
+        watched: whether someone asks for Envoy's own metrics of requests and connections, which Istio leaves out.
     """
     size = spec.sidecar.resources
     return {
@@ -103,7 +107,14 @@ def pod_annotations(spec: MeshSpec) -> dict[str, str]:
         "sidecar.istio.io/proxyMemory": size.requests.memory,
         "sidecar.istio.io/proxyCPULimit": size.limits.cpu,
         "sidecar.istio.io/proxyMemoryLimit": size.limits.memory,
+        **(_WATCHED if watched else {}),
     }
+
+
+_WATCHED = {
+    "sidecar.istio.io/statsInclusionPrefixes": "cluster.inbound,cluster.outbound",
+    "sidecar.istio.io/statsInclusionSuffixes": "no_filter_chain_match",
+}
 
 
 def istio(spec: MeshSpec, table: AccessTable, namespace: Any) -> dict[str, Manifest]:

@@ -79,7 +79,7 @@ def start(
         "metadata": {
             "name": name,
             "labels": {**(end.selector if isinstance(end, Workload) else {}), **(labels or {})},
-            "annotations": pod_annotations(known.mesh),
+            "annotations": pod_annotations(known.mesh, watched=known.observability is not None),
         },
         "spec": {
             "containers": [container],

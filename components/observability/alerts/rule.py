@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from components.kube.pods import Manifest
-from components.observability.spec import Thresholds
+from components.observability.spec import Objectives, Thresholds
 
 Severity = Literal["critical", "warning", "info"]
 """`critical`: someone is to be woken; `warning`: within working hours; `info`: to be read beside another alert."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many workers a group has at least and at most."""
+
+    least: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -21,26 +29,32 @@ class Watched:
     Attributes:
         namespace: where it lives; every expression asks for it.
         thresholds: bounds that a stack decides.
+        objectives: what users are promised.
         mesh: whether pods have sidecars.
         gateway: namespace of the gateway's proxies; None without a gateway.
         control_plane: namespace of istiod; None without a mesh.
-        worker_groups: name of each of Ray's worker groups to the most workers that it may have.
+        worker_groups: name of each of Ray's worker groups to how many workers it may have.
         gpus: whether any worker has a GPU.
         autoscalers: names of the HorizontalPodAutoscalers.
         stores: which data stores are the platform's own, of `postgres`, `redis` and `object-store`.
+        database: name of the Service that MLflow's database is behind.
+        bucket: name of the Service that MLflow's artifacts are behind.
         materialization: whether Feast's online store is filled by the platform.
         backups: names of the CronJobs and Jobs that keep data.
     """
 
     namespace: str
     thresholds: Thresholds
+    objectives: Objectives = field(default_factory=Objectives)
     mesh: bool = False
     gateway: str | None = None
     control_plane: str | None = None
-    worker_groups: Mapping[str, int] = field(default_factory=dict)
+    worker_groups: Mapping[str, Bounds] = field(default_factory=dict)
     gpus: bool = False
     autoscalers: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    database: str = "postgres"
+    bucket: str = "object-store"
     materialization: bool = True
     backups: tuple[str, ...] = ()
 
