@@ -19,6 +19,7 @@ from components.target import SANDBOX_CONTEXT
 from sandbox import cluster, controllers, images, istio, tools
 
 ROOT = Path(__file__).resolve().parents[2]
+MONITORING = ROOT / "sandbox" / "monitoring.yaml"
 SUBSYSTEMS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
 
 
@@ -150,6 +151,27 @@ def test_one_release_of_istio_is_pinned_everywhere() -> None:
     assert controllers.BINARIES[images.REFERENCES["pilot"]] == "pilot-discovery"
     (module,) = {step.module for tool in binaries for step in tool.build}
     assert module.endswith(operator["tag"].partition("-")[2])
+
+
+def test_one_release_of_the_prometheus_operator_is_pinned_everywhere() -> None:
+    pinned = tools.load()
+    release = pinned["prometheus-operator"].version
+    assert {pinned[name].version for name in ("monitoring-crds", "monitoring-role", "prometheus-config-reloader")} == {
+        release
+    }
+    (deployment,) = [each for each in yaml.safe_load_all(MONITORING.read_text()) if each["kind"] == "Deployment"]
+    (operator,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert operator["image"] == images.REFERENCES["prometheus-operator"]
+    assert f"--prometheus-config-reloader={images.REFERENCES['prometheus-config-reloader']}" in operator["args"]
+    assert operator["image"].endswith(f":v{release}")
+    assert controllers.BINARIES[operator["image"]] == "prometheus-operator"
+
+
+def test_one_release_of_what_watches_is_pinned_everywhere() -> None:
+    pinned = tools.load()
+    assert pinned["promtool"].version == pinned["prometheus"].version
+    assert Images().prometheus.endswith(f":v{pinned['prometheus'].version}")
+    assert Images().kube_state_metrics.endswith(f":v{pinned['kube-state-metrics'].version}")
 
 
 def test_one_release_of_ray_is_pinned_everywhere() -> None:
