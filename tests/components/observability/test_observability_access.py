@@ -18,6 +18,9 @@ OURS = {
 }
 
 
+MANAGED_TOO = OURS | {("kube-state-metrics", 8080), ("kubelet", 10250), ("api-server", 6443)}
+
+
 def table(asked: dict[str, Any]) -> AccessTable:
     return load_with(asked)[0].access([("192.0.2.1", 6443)])
 
@@ -29,10 +32,10 @@ def reached(found: AccessTable) -> set[tuple[str, int]]:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (config(MANAGED), OURS | {("api-server", 6443)}),
-        (config(MANAGED, injected=False), OURS - {(EVERYONE, 15090)} | {("api-server", 6443)}),
+        (config(MANAGED), MANAGED_TOO),
+        (config(MANAGED, injected=False), MANAGED_TOO - {(EVERYONE, 15090)}),
         (config(EXISTING), OURS),
-        (exporter(), OURS | {("api-server", 6443), ("gateway-metrics", 8100)}),
+        (exporter(), MANAGED_TOO | {("gateway-metrics", 8100)}),
     ],
 )
 def test_prometheus_reaches_every_port_with_metrics_and_no_other(

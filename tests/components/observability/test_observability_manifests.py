@@ -16,7 +16,9 @@ from components.observability.alerts.rule import Alert, Group, Recording
 from components.observability.spec import ObservabilityImages, ObservabilitySpec
 from sandbox.tools import Toolbox
 
-IMAGES = ObservabilityImages(prometheus="quay.io/prometheus/prometheus:v3.15.0@sha256:" + "a" * 64)
+IMAGES = ObservabilityImages(
+    prometheus="quay.io/prometheus/prometheus:v3.15.0@sha256:" + "a" * 64, kube_state_metrics="example/state:v2.20.0"
+)
 MODEL = Workload("model", {"app": "model"}, ("model",), {"http": Port(80), "stats": Port(81)}, metrics={"stats": "/m"})
 LOGIN = (SecretRef("login", "username"), SecretRef("login", "password"))
 
@@ -47,6 +49,10 @@ def prometheus(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, An
     return manifests.prometheus(own, "30s", IMAGES, around, mesh=mesh, annotations={"size": "small"})
 
 
+def kubelets() -> dict[str, Any]:
+    return manifests.kubelet_scrape(spec().prometheus, "ml", "kubelet", "/metrics")
+
+
 def rule(decided: ObservabilitySpec) -> dict[str, Any]:
     return manifests.rule(decided.prometheus, decided.alerts, "ml", GROUP)
 
@@ -61,6 +67,7 @@ def rule(decided: ObservabilitySpec) -> dict[str, Any]:
             "podmonitors",
             manifests.exporter_monitor(GATEWAY.prometheus, "ml", "gateway", GATEWAY.exporters["gateway"]),
         ),
+        ("scrapeconfigs", kubelets()),
         ("prometheusrules", rule(spec())),
         ("prometheuses", prometheus(spec())),
         ("prometheuses", prometheus(spec(), mesh=False)),
@@ -140,16 +147,52 @@ def test_the_certificates_lie_where_prometheus_looks_for_them() -> None:
     assert mount["mountPath"] == own["mountPath"]
     told = yaml.safe_load(annotations["proxy.istio.io/config"])
     assert told == {"proxyMetadata": {"OUTPUT_CERTS": own["mountPath"]}}
-    (given,) = made["scrapeClasses"]
+    _, given = made["scrapeClasses"]
     assert given["name"] == monitor(spec())["spec"]["scrapeClass"]
     for key in ("caFile", "certFile", "keyFile"):
         assert given["tlsConfig"][key].startswith(own["mountPath"] + "/")
     assert annotations["size"] == "small"
 
 
+def test_of_kubelets_the_series_of_the_namespace_are_kept() -> None:
+    made = kubelets()["spec"]
+    assert made["metricRelabelings"] == [{"sourceLabels": ["namespace"], "regex": "ml", "action": "keep"}]
+    assert made["honorLabels"] is True
+    assert made["scrapeClass"] in {each["name"] for each in prometheus(spec())["spec"]["scrapeClasses"]}
+
+
+def test_prometheus_may_see_the_pods_that_it_scrapes_and_no_other_objects() -> None:
+    made = manifests.roles(GATEWAY, "ml", "ml-prometheus")
+    assert {(each["metadata"].get("namespace"), each["kind"]) for each in made.values()} == {
+        ("ml", "Role"),
+        ("ml", "RoleBinding"),
+        ("kong", "Role"),
+        ("kong", "RoleBinding"),
+        (None, "ClusterRole"),
+        (None, "ClusterRoleBinding"),
+    }
+    for each in made.values():
+        if "subjects" in each:
+            assert each["subjects"] == [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "ml"}]
+        else:
+            allowed = {name for rule in each["rules"] for name in rule["resources"]}
+            assert allowed == ({"nodes", "nodes/metrics"} if each["kind"] == "ClusterRole" else {"pods"})
+
+
+def test_the_state_of_objects_is_read_where_it_may_be_read() -> None:
+    own = spec().prometheus.managed
+    assert own
+    made = manifests.state_metrics(own, "state:v1", Around("ml", "state", "control"))
+    (server,) = made["spec"]["template"]["spec"]["containers"]
+    (told,) = [arg for arg in server["args"] if arg.startswith("--resources=")]
+    allowed = {name for rule in manifests.state_role("ml")["rules"] for name in rule["resources"]}
+    assert set(told.removeprefix("--resources=").split(",")) == allowed
+
+
 def test_without_a_mesh_there_are_no_certificates() -> None:
     made = prometheus(spec(), mesh=False)["spec"]
-    assert not {"scrapeClasses", "volumes", "volumeMounts"} & made.keys()
+    assert not {"volumes", "volumeMounts"} & made.keys()
+    assert [each["name"] for each in made["scrapeClasses"]] == ["kubelet"]
     assert made["podMetadata"]["annotations"] == {"size": "small"}
 
 
@@ -165,6 +208,7 @@ def test_prometheus_takes_what_the_platform_made_and_nothing_else() -> None:
     for kind, labels in (
         ("podMonitorSelector", monitor(spec())["metadata"]["labels"]),
         ("ruleSelector", rule(spec())["metadata"]["labels"]),
+        ("scrapeConfigSelector", kubelets()["metadata"]["labels"]),
     ):
         assert made[kind]["matchLabels"].items() <= labels.items()
     assert not any(key.endswith("NamespaceSelector") for key in made)  # its own namespace alone
