@@ -18,6 +18,7 @@ from components.settings import Settings
 from components.stores import DataStores
 from components.target import Target
 from components.tenancy import Tenancy
+from components.watched import watched
 
 
 class Platform:
@@ -123,7 +124,7 @@ class Platform:
             namespace=tenancy.endpoints.namespace,
             priority_classes=tenancy.endpoints.priority_classes,
             workloads=table.workloads,
-            watched=settings.watched(settings.observability),
+            watched=watched(settings, settings.observability),
             logins={"mlflow": watcher} if watcher else {},
             pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,

@@ -24,7 +24,6 @@ from components.kube.model import ImageRef, PositiveCount, Spec
 from components.kube.sentences import sentences
 from components.mesh.spec import MeshSpec
 from components.mlflow.spec import MLflowImages, MLflowSpec
-from components.observability.alerts.rule import Watched
 from components.observability.spec import ObservabilityImages, ObservabilitySpec
 from components.ray.spec import GpuImage, RayImages, RaySpec
 from components.stores.spec import StoresImages, StoresSpec
@@ -167,19 +166,6 @@ class Settings(Spec):
     """How the platform is watched; null for not at all."""
     secrets: Secrets = Secrets()
     """Generated passwords."""
-
-    def watched(self, spec: ObservabilitySpec) -> Watched:
-        """What there is to watch."""
-        return Watched(
-            namespace=self.tenancy.namespace,
-            thresholds=spec.alerts.thresholds,
-            mesh=self.tenancy.mesh_injection,
-            gateway=self.gateway.proxies.namespace if self.gateway else None,
-            control_plane=self.mesh.control_plane if self.tenancy.mesh_injection else None,
-            worker_groups={group.name: group.max_replicas for group in self.ray.worker_groups},
-            gpus=any(group.gpu for group in self.ray.worker_groups),
-            materialization=self.feast.materialization is not None,
-        )
 
     def access(self, api_server: Sequence[tuple[str, int]] = ()) -> AccessTable:
         """Who may talk to whom; `api_server` is its addresses and port."""

@@ -192,7 +192,7 @@ def test_a_query_for_what_nobody_has_is_found(expr: str, problem: str) -> None:
 )
 def test_a_query_for_what_there_is_passes_and_its_labels_are_known(expr: str, labels: set[str]) -> None:
     assert problems(expr, SERIES, RECORDED) == []
-    assert labels_of(expr, SERIES, RECORDED) == labels
+    assert labels_of(expr, SERIES, RECORDED) == frozenset(labels)
 
 
 def test_a_recorded_series_has_the_labels_that_its_rule_leaves() -> None:
@@ -203,9 +203,9 @@ def test_a_recorded_series_has_the_labels_that_its_rule_leaves() -> None:
         ("c:budget", "sum by (job) (up)", ("slo",)),
     ]
     assert recorded_series(rules, SERIES) == {
-        "a:ratio": {"pod"},
-        "b:sum": {"pod", "job"},
-        "c:budget": {"pod", "job", "slo"},
+        "a:ratio": frozenset({"pod"}),
+        "b:sum": frozenset({"pod", "job"}),
+        "c:budget": frozenset({"pod", "job", "slo"}),
     }
 
 

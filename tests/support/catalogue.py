@@ -194,7 +194,7 @@ class _Check:
 def _matches(matcher: promql.Matcher, value: str) -> bool:
     if matcher.op in (MatchOp.Equal, MatchOp.NotEqual):
         return bool((matcher.value == value) == (matcher.op == MatchOp.Equal))
-    return bool(re.fullmatch(matcher.value, value)) == (matcher.op == MatchOp.Re)
+    return bool(re.fullmatch(matcher.value, value) is not None) is bool(matcher.op == MatchOp.Re)
 
 
 def _scalar(node: promql.Expr) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.kube.model import Compute, Resources
+from components.kube.model import Compute, Resources, Volume
 from components.kube.pods import Around
 from components.kube.quantity import number
 from components.kube.wires import Bucket, Database, Endpoint, SecretRef
@@ -16,7 +16,6 @@ from components.stores.spec import (
     EmbeddedObjectStore,
     EmbeddedPostgres,
     EmbeddedRedis,
-    Volume,
 )
 from tests.support.manifests import container, environment, pod, restricted
 
