@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from components.kube.pods import Manifest
-from components.observability.spec import Thresholds
+from components.observability.spec import Objectives, Thresholds
 
 Severity = Literal["critical", "warning", "info"]
 """`critical`: someone is to be woken; `warning`: within working hours; `info`: to be read beside another alert."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many workers a group has at least and at most."""
+
+    least: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -21,32 +29,84 @@ class Watched:
     Attributes:
         namespace: where it lives; every expression asks for it.
         thresholds: bounds that a stack decides.
+        objectives: what users are promised.
         mesh: whether pods have sidecars.
         gateway: namespace of the gateway's proxies; None without a gateway.
         control_plane: namespace of istiod; None without a mesh.
-        worker_groups: name of each of Ray's worker groups to the most workers that it may have.
+        certificates: names of the gateway's Certificates; cert-manager has to be scraped for them.
+        operator: whether the platform runs KubeRay's operator.
+        worker_groups: name of each of Ray's worker groups to how many workers it may have.
         gpus: whether any worker has a GPU.
         autoscalers: names of the HorizontalPodAutoscalers.
         stores: which data stores are the platform's own, of `postgres`, `redis` and `object-store`.
+        database: name of the Service that MLflow's database is behind.
+        bucket: name of the Service that MLflow's artifacts are behind.
         materialization: whether Feast's online store is filled by the platform.
         backups: names of the CronJobs and Jobs that keep data.
     """
 
     namespace: str
     thresholds: Thresholds
+    objectives: Objectives = field(default_factory=Objectives)
     mesh: bool = False
     gateway: str | None = None
     control_plane: str | None = None
-    worker_groups: Mapping[str, int] = field(default_factory=dict)
+    certificates: tuple[str, ...] = ()
+    operator: bool = True
+    worker_groups: Mapping[str, Bounds] = field(default_factory=dict)
     gpus: bool = False
     autoscalers: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    database: str = "postgres"
+    bucket: str = "object-store"
     materialization: bool = True
     backups: tuple[str, ...] = ()
 
     def series(self, name: str, matchers: str = "") -> str:
         """A selector of a metric in the platform's namespace; `matchers` are further ones, such as `job="mlflow"`."""
         return f'{name}{{namespace="{self.namespace}"{f", {matchers}" if matchers else ""}}}'
+
+    def down(self, job: str, namespace: str | None = None) -> str:
+        """No pod of a job answers, or there is none; in another namespace than the platform's if one is given."""
+        up = f'up{{namespace="{namespace or self.namespace}", job="{job}"}}'
+        return f"max by (namespace, job) ({up}) == 0 or absent({up})"
+
+    def unavailable(self, kind: Literal["deployment", "statefulset"], name: str) -> str:
+        """No pod of a Deployment or StatefulSet is available, or it is gone; nothing is said while nobody reports."""
+        available = self.series(f"kube_{kind}_status_replicas_available", f'{kind}="{name}"')
+        gone = f"absent({available}) and on () {self.series('kube_pod_info')}"
+        return f"max by (namespace, {kind}) ({available}) == 0 or ({gone})"
+
+
+def share(part: str, whole: str, by: str, window: str = "5m", least: int = 20) -> str:
+    """What part of the events were of one kind, where there were enough of them; both selectors are of counters."""
+    return f"sum by ({by}) (increase({part}[{window}])) / (sum by ({by}) (increase({whole}[{window}])) >= {least})"
+
+
+def percentile(histogram: str, matchers: str, by: str, window: str = "5m", least: int = 20) -> str:
+    """The 95th percentile of a classic histogram, where there were enough observations.
+
+    Args:
+        histogram: its name without `_bucket`.
+        matchers: in braces, or empty.
+        by: labels that remain.
+        window: span of time.
+        least: observations in it; with fewer, a single slow one would count.
+    """
+    buckets = f"sum by (le, {by}) (rate({histogram}_bucket{matchers}[{window}]))"
+    return (
+        f"histogram_quantile(0.95, {buckets})"
+        f" and sum by ({by}) (increase({histogram}_count{matchers}[{window}])) >= {least}"
+    )
+
+
+def grown(counter: str, window: str) -> str:
+    """By how much a counter grew, also one that began within the window.
+
+    A counter with labels such as a status begins at its first event, which `increase` does not see. One that was there
+    in the hour before the window is not new: Prometheus may have been away in between.
+    """
+    return f"(increase({counter}[{window}]) > 0 or ({counter} unless last_over_time({counter}[1h] offset {window})))"
 
 
 @dataclass(frozen=True)
