@@ -141,8 +141,20 @@ class Thresholds(Spec):
     """MLflow: failed requests among all."""
     gpu_idle_ratio: Ratio = 0.05
     """A GPU that is used less is idle."""
+    gpu_starved_ratio: Ratio = 0.5
+    """A GPU that is used less waits for data, if the processors of its pod are at their limit."""
     gpu_temperature_celsius: Positive = 85
     """A GPU that is hotter slows down."""
+    gateway_latency_seconds: Positive = 2.0
+    """The gateway: the 95th percentile of a request's duration, the platform's part included."""
+    gateway_error_ratio: Ratio = 0.05
+    """The gateway: requests of a route that end with 5xx among all."""
+    gateway_limited_ratio: Ratio = 0.2
+    """The gateway: requests of a route that are refused for their number among all."""
+    mesh_error_ratio: Ratio = 0.05
+    """The mesh: requests to a Service that end with 503 among all."""
+    scrape_samples: PositiveCount = 20000
+    """Samples of one target; more of them cost more than they tell."""
     quota_ratio: Ratio = 0.9
     """The namespace's quota: what is used of it."""
     volume_ratio: Ratio = 0.85
@@ -153,6 +165,8 @@ class Thresholds(Spec):
     """PostgreSQL: connections of those that it allows."""
     store_memory_ratio: Ratio = 0.9
     """Redis: memory of what it may use."""
+    store_transaction_seconds: Positive = 900
+    """PostgreSQL: age of a transaction."""
 
 
 class Objective(Spec):

@@ -33,6 +33,8 @@ class Watched:
         mesh: whether pods have sidecars.
         gateway: namespace of the gateway's proxies; None without a gateway.
         control_plane: namespace of istiod; None without a mesh.
+        certificates: names of the gateway's Certificates; cert-manager has to be scraped for them.
+        operator: whether the platform runs KubeRay's operator.
         worker_groups: name of each of Ray's worker groups to how many workers it may have.
         gpus: whether any worker has a GPU.
         autoscalers: names of the HorizontalPodAutoscalers.
@@ -49,6 +51,8 @@ class Watched:
     mesh: bool = False
     gateway: str | None = None
     control_plane: str | None = None
+    certificates: tuple[str, ...] = ()
+    operator: bool = True
     worker_groups: Mapping[str, Bounds] = field(default_factory=dict)
     gpus: bool = False
     autoscalers: tuple[str, ...] = ()
@@ -61,6 +65,48 @@ class Watched:
     def series(self, name: str, matchers: str = "") -> str:
         """A selector of a metric in the platform's namespace; `matchers` are further ones, such as `job="mlflow"`."""
         return f'{name}{{namespace="{self.namespace}"{f", {matchers}" if matchers else ""}}}'
+
+    def down(self, job: str, namespace: str | None = None) -> str:
+        """No pod of a job answers, or there is none; in another namespace than the platform's if one is given."""
+        up = f'up{{namespace="{namespace or self.namespace}", job="{job}"}}'
+        return f"max by (namespace, job) ({up}) == 0 or absent({up})"
+
+    def unavailable(self, kind: Literal["deployment", "statefulset"], name: str) -> str:
+        """No pod of a Deployment or StatefulSet is available, or it is gone; nothing is said while nobody reports."""
+        available = self.series(f"kube_{kind}_status_replicas_available", f'{kind}="{name}"')
+        gone = f"absent({available}) and on () {self.series('kube_pod_info')}"
+        return f"max by (namespace, {kind}) ({available}) == 0 or ({gone})"
+
+
+def share(part: str, whole: str, by: str, window: str = "5m", least: int = 20) -> str:
+    """What part of the events were of one kind, where there were enough of them; both selectors are of counters."""
+    return f"sum by ({by}) (increase({part}[{window}])) / (sum by ({by}) (increase({whole}[{window}])) >= {least})"
+
+
+def percentile(histogram: str, matchers: str, by: str, window: str = "5m", least: int = 20) -> str:
+    """The 95th percentile of a classic histogram, where there were enough observations.
+
+    Args:
+        histogram: its name without `_bucket`.
+        matchers: in braces, or empty.
+        by: labels that remain.
+        window: span of time.
+        least: observations in it; with fewer, a single slow one would count.
+    """
+    buckets = f"sum by (le, {by}) (rate({histogram}_bucket{matchers}[{window}]))"
+    return (
+        f"histogram_quantile(0.95, {buckets})"
+        f" and sum by ({by}) (increase({histogram}_count{matchers}[{window}])) >= {least}"
+    )
+
+
+def grown(counter: str, window: str) -> str:
+    """By how much a counter grew, also one that began within the window.
+
+    A counter with labels such as a status begins at its first event, which `increase` does not see. One that was there
+    in the hour before the window is not new: Prometheus may have been away in between.
+    """
+    return f"(increase({counter}[{window}]) > 0 or ({counter} unless last_over_time({counter}[1h] offset {window})))"
 
 
 @dataclass(frozen=True)
