@@ -1,7 +1,7 @@
 """Feast: the online server, the registry, and how fresh features are.
 
 Names and labels are those of Feast 0.67 (`feast/metrics.py`). The registry's server has no metrics, and
-materialization is a CronJob, whose own metrics nobody could scrape in time: both are seen through Kubernetes.
+materialization is a CronJob, which is over before anyone scrapes it: both are seen through Kubernetes.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def group(watched: Watched) -> Group:
 def _servers(watched: Watched) -> Iterator[Rule]:
     yield Alert(
         name="FeastServingDown",
-        expr=watched.unavailable("deployment", SERVER),
+        expr=watched.unavailable("deployment", SERVER, watched.down(SERVER)),
         lasting="2m",
         severity="critical",
         summary="No pod of {{ $labels.deployment }} in {{ $labels.namespace }} is available",
@@ -28,7 +28,7 @@ def _servers(watched: Watched) -> Iterator[Rule]:
     )
     yield Alert(
         name="FeastRegistryDown",
-        expr=watched.unavailable("deployment", REGISTRY),
+        expr=watched.unavailable("deployment", REGISTRY, watched.no_sidecar(REGISTRY)),
         lasting="5m",
         severity="warning",
         summary="No pod of {{ $labels.deployment }} in {{ $labels.namespace }} is available",

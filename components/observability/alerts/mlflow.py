@@ -36,7 +36,7 @@ def requests(watched: Watched) -> tuple[str, str]:
 def _pods(watched: Watched) -> Iterator[Rule]:
     yield Alert(
         name="MLFlowPodDown",
-        expr=watched.unavailable("deployment", NAME),
+        expr=watched.unavailable("deployment", NAME, watched.down(NAME)),
         lasting="2m",
         severity="critical",
         summary="No pod of {{ $labels.deployment }} in {{ $labels.namespace }} is available",

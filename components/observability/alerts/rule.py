@@ -71,11 +71,26 @@ class Watched:
         up = f'up{{namespace="{namespace or self.namespace}", job="{job}"}}'
         return f"max by (namespace, job) ({up}) == 0 or absent({up})"
 
-    def unavailable(self, kind: Literal["deployment", "statefulset"], name: str) -> str:
-        """No pod of a Deployment or StatefulSet is available, or it is gone; nothing is said while nobody reports."""
+    def unavailable(self, kind: Literal["deployment", "statefulset"], name: str, otherwise: str = "") -> str:
+        """No pod of a Deployment or StatefulSet is available, or it is gone.
+
+        Args:
+            kind: of it.
+            name: of it.
+            otherwise: what tells so where nobody reports of Kubernetes; empty to say nothing then.
+        """
         available = self.series(f"kube_{kind}_status_replicas_available", f'{kind}="{name}"')
-        gone = f"absent({available}) and on () {self.series('kube_pod_info')}"
-        return f"max by (namespace, {kind}) ({available}) == 0 or ({gone})"
+        known = f"max by (namespace, {kind}) ({available})"
+        told = f"{known} == 0 or (absent({available}) and on () {self.series('kube_pod_info')})"
+        if not otherwise:
+            return told
+        guessed = f'label_replace(({otherwise}) unless on (namespace) {known} > 0, "{kind}", "{name}", "", "")'
+        return f"max by (namespace, {kind}) ({told} or {guessed})"
+
+    def no_sidecar(self, pods: str) -> str:
+        """No pod of a name has a sidecar that is scraped; empty without a mesh."""
+        of_them = self.series("up", f'job="sidecar", pod=~"{pods}-.+"')
+        return f"absent({of_them})" if self.mesh else ""
 
 
 def share(part: str, whole: str, by: str, window: str = "5m", least: int = 20) -> str:

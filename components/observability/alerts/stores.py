@@ -65,7 +65,8 @@ def _postgres(watched: Watched) -> Iterator[Rule]:
 
 def _down(watched: Watched, name: str, up: str) -> str:
     """A server that its exporter cannot reach, or a pod that is gone, exporter and all."""
-    return f"max by (namespace) ({watched.series(up)}) == 0 or {watched.unavailable('statefulset', name)}"
+    told = watched.series(up)
+    return f"max by (namespace) ({told}) == 0 or {watched.unavailable('statefulset', name, f'absent({told})')}"
 
 
 def _redis(watched: Watched) -> Iterator[Rule]:
@@ -100,7 +101,7 @@ def _redis(watched: Watched) -> Iterator[Rule]:
 def _object_store(watched: Watched) -> Rule:
     return Alert(
         name="ObjectStoreDown",
-        expr=watched.unavailable("statefulset", "object-store"),
+        expr=watched.unavailable("statefulset", "object-store", watched.no_sidecar("object-store")),
         lasting="2m",
         severity="critical",
         summary="The object store in {{ $labels.namespace }} is not available",

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from components.observability.alerts.feast import MATERIALIZE
 from components.observability.alerts.rule import Alert, Group, Rule, Watched
 
+_KINDS = ("container", "init_container")
+"""Sidecars that Kubernetes starts as such are init containers too."""
+
 _CONTAINER = "namespace, pod, container"
 _CLAIM = "namespace, persistentvolumeclaim"
 
@@ -47,9 +50,8 @@ def _quota(watched: Watched) -> Iterator[Rule]:
 
 
 def _waiting(watched: Watched, reasons: str) -> str:
-    """Containers, init containers too, that wait for one of some reasons, now or within the last five minutes."""
-    kinds = ("container", "init_container")
-    found = (watched.series(f"kube_pod_{kind}_status_waiting_reason", f'reason=~"{reasons}"') for kind in kinds)
+    """Containers that wait for one of some reasons, now or within the last five minutes."""
+    found = (watched.series(f"kube_pod_{kind}_status_waiting_reason", f'reason=~"{reasons}"') for kind in _KINDS)
     return "\nor ".join(f"max by ({_CONTAINER}, reason) (max_over_time({each}[5m])) >= 1" for each in found)
 
 
@@ -81,15 +83,19 @@ def _pods(watched: Watched) -> Iterator[Rule]:
         summary="{{ $labels.pod }} in {{ $labels.namespace }} is not ready",
         description="No request reaches it, and it counts as missing.",
     )
-    killed = watched.series("kube_pod_container_status_last_terminated_reason", 'reason="OOMKilled"')
-    restarts = watched.series("kube_pod_container_status_restarts_total")
     yield Alert(
         name="ContainerOutOfMemory",
-        expr=(f"max by ({_CONTAINER}) ({killed}) == 1\nand on ({_CONTAINER}) increase({restarts}[15m]) > 0"),
+        expr="\nor ".join(_killed(watched, kind) for kind in _KINDS),
         severity="warning",
         summary="{{ $labels.container }} of {{ $labels.pod }} in {{ $labels.namespace }} was killed for its memory",
         description="It needed more than its limit, and was started again; what it was doing is lost.",
     )
+
+
+def _killed(watched: Watched, kind: str) -> str:
+    killed = watched.series(f"kube_pod_{kind}_status_last_terminated_reason", 'reason="OOMKilled"')
+    restarts = watched.series(f"kube_pod_{kind}_status_restarts_total")
+    return f"(max by ({_CONTAINER}) ({killed}) == 1 and on ({_CONTAINER}) increase({restarts}[15m]) > 0)"
 
 
 def _jobs(watched: Watched) -> Iterator[Rule]:
