@@ -15,21 +15,30 @@ if TYPE_CHECKING:
 
 
 def watched(settings: "Settings", spec: "ObservabilitySpec") -> Watched:
-    """What rules and dashboards are about; `spec` is how the platform is watched."""
+    """What rules and dashboards are about; what nobody scrapes is left out.
+
+    Args:
+        settings: of the platform.
+        spec: how it is watched.
+    """
     gateway, sidecars = settings.gateway, settings.tenancy.mesh_injection
+
+    def shown(exporter: str) -> bool:
+        return spec.prometheus.existing is not None or exporter in spec.exporters
+
     return Watched(
         namespace=settings.tenancy.namespace,
         thresholds=spec.alerts.thresholds,
         objectives=spec.alerts.objectives,
         mesh=sidecars,
-        gateway=gateway.proxies.namespace if gateway else None,
-        control_plane=settings.mesh.control_plane if sidecars else None,
+        gateway=gateway.proxies.namespace if gateway and shown("gateway") else None,
+        control_plane=settings.mesh.control_plane if sidecars and shown("istiod") else None,
         certificates=(GATEWAY,) if gateway and gateway.tls and gateway.tls.issuer else (),
         operator=settings.ray.operator.mode == "managed",
         worker_groups={
             group.name: Bounds(group.min_replicas, group.max_replicas) for group in settings.ray.worker_groups
         },
-        gpus=any(group.gpu for group in settings.ray.worker_groups),
+        gpus=shown("gpu") and any(group.gpu for group in settings.ray.worker_groups),
         autoscalers=tuple(_autoscalers(settings)),
         database=_service(settings, POSTGRES),
         bucket=_service(settings, OBJECT_STORE),

@@ -135,7 +135,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "everyone as a target": (
         {"access": [{**ROW, "source": "mlflow", "target": "everyone"}]},
-        ["'everyone' is neither"],
+        ["everyone has no port named", "it has sidecar (15090)"],
     ),
     "name of a workload": ({"neighbours": [{**GATEWAY, "name": "mlflow"}]}, ["the name 'mlflow' is taken"]),
     "name of the platform's own neighbour": (

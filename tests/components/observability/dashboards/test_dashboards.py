@@ -129,7 +129,7 @@ def test_titles_of_a_row_differ(name: str) -> None:
     assert all(len(set(titles)) == len(titles) for titles in rows.values())
 
 
-@pytest.mark.parametrize("panel", _every_panel())
+@pytest.mark.parametrize("panel", list(_every_panel()))
 def test_a_panel_says_what_it_shows(panel: Json) -> None:
     assert panel["title"]
     assert panel["fieldConfig"]["defaults"]["unit"]
@@ -140,13 +140,13 @@ def test_a_panel_says_what_it_shows(panel: Json) -> None:
     assert len(set(references)) == len(references)
 
 
-@pytest.mark.parametrize("panel", _every_panel())
+@pytest.mark.parametrize("panel", list(_every_panel()))
 def test_a_description_says_what_is_good_or_bad(panel: Json) -> None:
     assert panel["description"].endswith(".")
     assert re.search(r"\b(good|bad)\b", panel["description"], re.IGNORECASE)
 
 
-@pytest.mark.parametrize("query", panel_queries(MADE), ids=lambda query: f"{query.dashboard}: {query.panel}")
+@pytest.mark.parametrize("query", list(panel_queries(MADE)), ids=lambda query: f"{query.dashboard}: {query.panel}")
 def test_a_query_is_promql_of_this_platform(query: Any) -> None:
     assert not _refusal(query.expr)
     assert not re.search(r"\$[a-z]", query.expr)  # a choice that nobody has made
