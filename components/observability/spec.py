@@ -115,7 +115,7 @@ Exporter = Literal["gateway", "gpu", "istiod"]
 
 
 class Thresholds(Spec):
-    """From where on an alert fires."""
+    """Bounds of what alerts look at."""
 
     serve_latency_seconds: Positive = 1.0
     """Ray Serve: the 95th percentile of a request's duration."""

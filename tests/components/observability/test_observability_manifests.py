@@ -89,6 +89,8 @@ def _closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     closed = {key: _closed(value) for key, value in schema.items()}
+    if isinstance(pattern := closed.get("pattern"), str):
+        closed["pattern"] = pattern.replace("^(?i)", "(?i)^")  # Go's regular expressions may say so later
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
     return {**closed, "additionalProperties": False} if "properties" in schema and "type" in schema else closed

@@ -69,7 +69,7 @@ def written(folder: Path, found: Iterable[Group], *, summaries: bool = False) ->
     return "rules.yaml"
 
 
-def tested(promtool: Path, folder: Path, file: Path, found: Iterable[Group]) -> str:
+def failures(promtool: Path, folder: Path, file: Path, found: Iterable[Group]) -> str:
     (folder / file.name).write_text(file.read_text())
     written(folder, [group for group in found if group.name == file.stem], summaries=True)
     return run(promtool, "test", "rules", file.name, cwd=folder)
@@ -82,13 +82,13 @@ def test_rules_are_valid(promtool: Path, tmp_path: Path, watched: Watched) -> No
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_alerts_fire_where_they_should(promtool: Path, tmp_path: Path, file: Path) -> None:
-    assert not tested(promtool, tmp_path, file, groups(WHOLE))
+    assert not failures(promtool, tmp_path, file, groups(WHOLE))
 
 
 def test_a_wrong_bound_is_found(promtool: Path, tmp_path: Path) -> None:
     bounds = Thresholds(gpu_temperature_celsius=84, gpu_idle_ratio=0.06)
     wrong = groups(Watched(WHOLE.namespace, bounds, gpus=True))
-    found = tested(promtool, tmp_path, HERE / "gpu.yaml", wrong)
+    found = failures(promtool, tmp_path, HERE / "gpu.yaml", wrong)
     assert set(re.findall(r"alertname: (\w+), time", found)) == {"GPUHot", "GPUIdle"}
 
 
