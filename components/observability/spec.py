@@ -188,7 +188,7 @@ class Objectives(Spec):
 
 
 class AlertsSpec(Spec):
-    """When someone is to know."""
+    """Rules, and what they are held against."""
 
     runbooks: Annotated[str, Field(pattern=r"^\S+$")] = "docs/runbooks"
     """Where the runbooks are read: an address where the folder is published, or its path in this repository."""
