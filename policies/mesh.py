@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 WORKLOAD: Final = "workload"
 """For `unreadable` and `doubtful`: whatever holds a pod template."""
+_OUTPUT: Final = "OUTPUT_CERTS"
+# Of the sidecar's proxyMetadata: it leaves its certificate to the application.
 _NOT_SHOWN: Final = "another shape than Kubernetes or Istio gives the field"
 
 
@@ -255,9 +257,10 @@ def _workload(resource: Resource, template: PodTemplate, labels: dict[str, str],
     namespace = resource.namespace
     meshed = injection.is_injected(template, told.get(namespace, ""))
     name = f"{resource.name} {template.role}".strip()
-    return Workload(
-        resource, template, Pod(name, namespace, labels, _account(resource, template), meshed, _ports(template, labels))
-    )
+    certified = _OUTPUT in template.annotation("proxy.istio.io/config").text()
+    ports = _ports(template, labels)
+    pod = Pod(name, namespace, labels, _account(resource, template), meshed, ports, certified)
+    return Workload(resource, template, pod)
 
 
 def _account(resource: Resource, template: PodTemplate) -> str:

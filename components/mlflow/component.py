@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.base import Component, digest, endpoint
-from components.kube.wires import Bucket, Database, Endpoint, Login, SecretRef
+from components.kube.wires import Bucket, Credentials, Database, Endpoint, Login, SecretRef
 from components.mlflow import manifests
 from components.mlflow.spec import MLflowImages, MLflowSpec
 
@@ -31,7 +31,7 @@ class MLflowEndpoints:
     client: pulumi.Output[str]
     login: Login | None
     admin: Login | None
-    watcher: tuple[SecretRef, SecretRef] | None
+    watcher: Credentials | None
 
 
 class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowServer"):
@@ -61,7 +61,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
         )
         session_key: SecretRef | None = None
         users: dict[str, SecretRef] = {}
-        watcher: tuple[SecretRef, SecretRef] | None = None
+        watcher: Credentials | None = None
         settings = None
         after = []
         if spec.authentication == "basic":
@@ -82,8 +82,8 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                     generation=generation,
                     plain={"username": manifests.METRICS},
                 )
-                watcher = reads.ref("username"), reads.ref("password")
-                users[manifests.METRICS] = watcher[1]
+                watcher = Credentials(reads.ref("username"), reads.ref("password"))
+                users[manifests.METRICS] = watcher.password
             settings = manifests.config(spec, namespace)
             after = [made.secret, self.child("config", settings)]
         secrets = digest(database.password, bucket.secret_key, *users.values())

@@ -11,12 +11,11 @@ import pulumi
 
 from components.base import Component, endpoint
 from components.kube.access import Workload
-from components.kube.wires import Endpoint
+from components.kube.wires import Credentials, Endpoint
 from components.observability import manifests
 from components.observability.alerts import groups
 from components.observability.alerts.rule import Watched
 from components.observability.dashboards import dashboards
-from components.observability.manifests import Basic
 from components.observability.spec import ManagedPrometheus, ObservabilityImages, ObservabilitySpec
 
 
@@ -46,7 +45,7 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         priority_classes: dict[str, pulumi.Output[str]],
         workloads: Iterable[Workload],
         watched: Watched,
-        logins: Mapping[str, Basic],
+        logins: Mapping[str, Credentials],
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,

@@ -16,7 +16,7 @@ from components.kube.labels import PART_OF
 from components.kube.model import Scale
 from components.kube.pods import RESTRICTED_POD, Around, Manifest, container, http_probe, pod, resources
 from components.kube.quantity import number
-from components.kube.wires import SecretRef
+from components.kube.wires import Credentials
 from components.observability.alerts.rule import Group
 from components.observability.spec import (
     AlertsSpec,
@@ -38,9 +38,6 @@ STATE = "kube-state-metrics"
 
 KUBELET = "kubelet"
 """What tells of containers and volumes, and its series' `job`."""
-
-Basic = tuple[SecretRef, SecretRef]
-"""Where a user's name and its password lie."""
 
 _COMPONENT = "observability"
 _API = "monitoring.coreos.com/v1"
@@ -126,7 +123,7 @@ def scrape_class(spec: PrometheusSpec) -> str | None:
 
 
 def monitor(
-    spec: PrometheusSpec, namespace: Any, workload: Workload, *, mesh: bool, login: Basic | None = None
+    spec: PrometheusSpec, namespace: Any, workload: Workload, *, mesh: bool, login: Credentials | None = None
 ) -> Manifest:
     """A PodMonitor of one workload; its series have the workload's name as `job`.
 
@@ -141,7 +138,7 @@ def monitor(
     if mesh:
         endpoint |= {"scheme": "https"}
     if login:
-        user, password = ({"name": each.name, "key": each.key} for each in login)
+        user, password = ({"name": each.name, "key": each.key} for each in (login.user, login.password))
         endpoint |= {"basicAuth": {"username": user, "password": password}}
     endpoints = [
         {"port": port, "path": path, "interval": spec.interval, "relabelings": [_job(workload.name)], **endpoint}

@@ -78,11 +78,7 @@ def _same(source: Pod, target: Pod) -> bool:
 
 def _through_mesh(objects: Objects, source: Pod | Address, target: Pod, port: int, http: Http | None) -> Verdict:
     """TLS and authorization. Where several Services lead to the port, the weakest way that works is the answer."""
-    sent = (
-        objects.destinations.ways(source, target, port)
-        if isinstance(source, Pod) and source.meshed
-        else [(PLAIN, f"{source} has no sidecar: it sends plain text")]
-    )
+    sent = _sent(objects, source, target, port)
     taken, taken_because = (
         mode_of(objects.peer_authentications, objects.root_namespace, target, port)
         if target.meshed
@@ -107,6 +103,15 @@ def _through_mesh(objects: Objects, source: Pod | Address, target: Pod, port: in
     if not refusals:
         refusals = [f"{why}, and {taken_because}" for _, why in sent]
     return Verdict(False, tried, tuple(refusals))
+
+
+def _sent(objects: Objects, source: Pod | Address, target: Pod, port: int) -> list[tuple[str, str]]:
+    """What the source sends, with the reason; several answers where several Services lead to the port."""
+    if not isinstance(source, Pod) or not source.meshed:
+        return [(PLAIN, f"{source} has no sidecar: it sends plain text")]
+    if source.certified:
+        return [("ISTIO_MUTUAL", f"{source} presents its certificate itself")]
+    return objects.destinations.ways(source, target, port)
 
 
 def _transport(sent: str, taken: str) -> Transport | None:

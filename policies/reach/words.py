@@ -18,7 +18,8 @@ class Pod:
     """One end, a pod. Two replicas of one template are two pods: give them different names.
 
     `account` is its ServiceAccount, `meshed` says that it has an Istio sidecar, `ports` are the container ports that
-    have a name, which a NetworkPolicy or a Service may use.
+    have a name, which a NetworkPolicy or a Service may use. `certified` says that it sends mutual TLS itself, past its
+    sidecar and with the certificate of it, as a Prometheus does.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Pod:
     account: str = "default"
     meshed: bool = False
     ports: Mapping[str, int] = field(default_factory=dict)
+    certified: bool = False
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"

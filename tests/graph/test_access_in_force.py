@@ -5,6 +5,7 @@ What the policies say is read by the evaluator (`policies.reach`), which knows n
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import product
 from typing import Any
 
 import pytest
@@ -23,9 +24,10 @@ Policies = dict[str, dict[str, Any]]
 JUDGED = {"NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "DestinationRule", "Service"}
 
 
-@pytest.fixture(scope="module", params=["dev", "prod"])
+@pytest.fixture(scope="module", params=product(["dev", "prod"], [False, True]), ids=str)
 def settings(request: pytest.FixtureRequest) -> Settings:
-    return settings_of(request.param)
+    stack, watched = request.param
+    return settings_of(stack, watched=watched)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,12 @@ def templates(recording: Recording) -> Iterator[tuple[str, dict[str, Any]]]:
             yield "head", labelled(spec["headGroupSpec"]["template"], {**cluster, "ray.io/node-type": "head"})
             for group in spec["workerGroupSpecs"]:
                 yield group["groupName"], labelled(group["template"], {**cluster, "ray.io/node-type": "worker"})
+        elif kind(resource) == "Prometheus":
+            spec = resource.inputs["spec"]
+            own = {"name": "prometheus", "ports": [{"name": spec["portName"], "containerPort": 9090}]}
+            pod = {"serviceAccountName": spec["serviceAccountName"], "containers": [own]}
+            labels = {**spec["podMetadata"]["labels"], "app.kubernetes.io/name": "prometheus"}
+            yield resource.name, {"metadata": {"labels": labels}, "spec": pod}
         elif kind(resource) in {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"}:
             spec = spec["jobTemplate"]["spec"] if kind(resource) == "CronJob" else spec
             yield resource.name, spec["template"]
@@ -285,11 +293,18 @@ MUTATIONS: dict[str, Mutation] = {
 }
 
 
+# Of the network, each policy that admits scrapes of sidecars denies all else that enters a pod: the default too.
+_DEFAULT = {"no default deny", "default deny for outgoing only", "default deny of some"}
+
+
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_policy_that_says_something_else_is_caught(name: str, table: AccessTable, policies: Policies) -> None:
     changed = deepcopy(policies)
     MUTATIONS[name](changed)
     assert changed != policies
+    if name in _DEFAULT:
+        changed["everyone"]["spec"].pop("ingress", None)
+        changed["everyone"]["spec"]["policyTypes"] = ["Egress"]
     before, after = ([each for each in made.values() if of_the_network(each)] for made in (policies, changed))
     looked_at = after if before != after else [each for each in changed.values() if not of_the_network(each)]
     assert next(differences(table, looked_at), None) is not None

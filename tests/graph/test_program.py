@@ -1,6 +1,7 @@
 """Laws that hold for every resource of every stack, on the whole program's raw registrations."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pulumi
@@ -16,16 +17,24 @@ from tests.support.recorder import Recording, Registration, record
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass"}
 
 
-def settings_of(stack: str) -> Settings:
+PROMETHEUS: dict[str, Any] = {"dev": {"managed": {}}, "prod": {"existing": {"scrapeClass": "istio"}}}
+"""Who watches a stack, where it is watched."""
+
+
+def settings_of(stack: str, *, watched: bool = False) -> Settings:
     config = stack_config(stack)
     if stack == "prod":
         config["kubernetes:context"] = "a-cluster"
+    if watched:
+        config["ml-platform:cluster"]["addons"].append("prometheus-operator")
+        config["ml-platform:observability"] = {"prometheus": PROMETHEUS[stack]}
     return load_with(config, stack)[0]
 
 
-@pytest.fixture(scope="module", params=["dev", "prod"])
+@pytest.fixture(scope="module", params=product(["dev", "prod"], [False, True]), ids=str)
 def recording(request: pytest.FixtureRequest) -> Recording:
-    return record(settings_of(request.param), stack=request.param)
+    stack, watched = request.param
+    return record(settings_of(stack, watched=watched), stack=stack)
 
 
 def kind(resource: Registration) -> str:

@@ -168,6 +168,9 @@ def test_a_sandbox_of_simulated_nodes_wants_no_tool_of_a_real_one() -> None:
         "versitygw",
         "pilot-agent",
         "istio-cni",
+        "prometheus",
+        "prometheus-config-reloader",
+        "kube-state-metrics",
     }
     assert set(tools.wanted(real=True)) == {name for name, tool in tools.load().items() if not tool.bench}
 

@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any, Literal
 
 from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Token, Workload
+from components.observability.manifests import PROMETHEUS
 from policies.reach import Address, Http, Objects, Pod, reach
 
 UNUSED_PORT = 22
@@ -69,6 +70,7 @@ def dubious(table: AccessTable) -> list[End]:
         if workload.accounts:
             name = f"{workload.name}-disguised"
             disguised = Pod(name, table.namespace, {"app": "stranger"}, workload.accounts[0], meshed=True)
+            disguised = replace(disguised, certified=workload.name == PROMETHEUS)
             found.append(End(disguised, frozenset(), frozenset()))
     for neighbour in table.neighbours:
         if neighbour.namespace:
@@ -99,6 +101,7 @@ def end(workload: Workload, namespace: str, copy: int = 1) -> End:
         workload.accounts[0] if workload.accounts else "default",
         meshed=bool(workload.accounts),
         ports={name: port.number for name, port in workload.ports.items()},
+        certified=workload.name == PROMETHEUS,
     )
     return End(what, frozenset({workload.name}), _ports(workload.ports.values()))
 
@@ -122,9 +125,17 @@ def _neighbours(neighbour: Neighbour) -> Iterator[End]:
     names = frozenset({neighbour.name})
     if neighbour.namespace:
         pod = Pod(neighbour.name, neighbour.namespace, dict(neighbour.labels), _account(neighbour), meshed=True)
-        yield End(pod, names, ports)
+        certified = neighbour.name == PROMETHEUS
+        yield End(replace(pod, certified=certified), names, ports)
         if neighbour.labels:
-            other = Pod(f"beside-{neighbour.name}", neighbour.namespace, {"app": "other"}, "other", meshed=True)
+            other = Pod(
+                f"beside-{neighbour.name}",
+                neighbour.namespace,
+                {"app": "other"},
+                "other",
+                meshed=True,
+                certified=certified,
+            )
             yield End(other, frozenset(), ports)
     for cidr in neighbour.cidrs:
         yield End(Address(cidr.partition("/")[0]), names, ports)

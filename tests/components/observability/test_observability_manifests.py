@@ -10,7 +10,7 @@ import yaml
 from components.kube.access import Port, Workload
 from components.kube.pods import Around
 from components.kube.quantity import number
-from components.kube.wires import SecretRef
+from components.kube.wires import Credentials, SecretRef
 from components.observability import manifests
 from components.observability.alerts.rule import Alert, Group, Recording
 from components.observability.spec import ObservabilityImages, ObservabilitySpec
@@ -20,7 +20,7 @@ IMAGES = ObservabilityImages(
     prometheus="quay.io/prometheus/prometheus:v3.15.0@sha256:" + "a" * 64, kube_state_metrics="example/state:v2.20.0"
 )
 MODEL = Workload("model", {"app": "model"}, ("model",), {"http": Port(80), "stats": Port(81)}, metrics={"stats": "/m"})
-LOGIN = (SecretRef("login", "username"), SecretRef("login", "password"))
+LOGIN = Credentials(SecretRef("login", "username"), SecretRef("login", "password"))
 
 
 def spec(**changed: Any) -> ObservabilitySpec:
