@@ -50,6 +50,18 @@ class Connection:
         Raises:
             ConnectionFailedError: it does not answer within its bound, or refuses.
         """
+        answer = self._raw(path)
+        return None if answer is None else dict(json.loads(answer))
+
+    def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        """The end of a container's log; empty where there is none, or none can be had."""
+        asked = f"container={container}&tailLines={lines}"
+        try:
+            return self._raw(f"/api/v1/namespaces/{namespace}/pods/{pod}/log?{asked}") or ""
+        except ConnectionFailedError:
+            return ""
+
+    def _raw(self, path: str) -> str | None:
         command = ["kubectl", "--context", self.context, "get", "--raw", path, f"--request-timeout={_BOUND_SECONDS}s"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * _BOUND_SECONDS)
@@ -58,7 +70,7 @@ class Connection:
         except subprocess.TimeoutExpired:
             raise ConnectionFailedError(f"context '{self.context}': no answer in {2 * _BOUND_SECONDS} s") from None
         if done.returncode == 0:
-            return dict(json.loads(done.stdout))
+            return done.stdout
         if "(NotFound)" in done.stderr:
             return None
         reason = (done.stderr.strip().splitlines() or ["kubectl failed and printed nothing"])[-1]

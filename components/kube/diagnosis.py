@@ -34,16 +34,27 @@ def pods_hook(name: str, connection: Connection, labels: Mapping[str, str]) -> p
         except ConnectionFailedError as error:
             pulumi.log.error(f"{owner} is not ready, and its pods could not be listed: {error}")
             return False
-        reasons = "\n".join(f"  - {reason}" for reason in explanation(owner, label, pods, events))
+        logs = {name: connection.log(namespace, name, container, _LOG_LINES) for name, container in _held_up(pods)}
+        reasons = "\n".join(f"  - {reason}" for reason in explanation(owner, label, pods, events, logs))
         pulumi.log.error(f"{owner} in namespace {namespace} is not ready:\n{reasons}")
         return False
 
     return pulumi.ErrorHook(name, explain)
 
 
-def explanation(owner: str, label: str, pods: Sequence[Object], events: Sequence[Object]) -> list[str]:
-    """Every pod that is not ready and why, and the warnings about `owner`, as sentences."""
-    found = [*unready_pods(pods), *_warnings(events, owner)]
+def explanation(
+    owner: str, label: str, pods: Sequence[Object], events: Sequence[Object], logs: Mapping[str, str] | None = None
+) -> list[str]:
+    """Every pod that is not ready and why, and the warnings about `owner`, as sentences.
+
+    Args:
+        owner: name of the object that is not ready.
+        label: that its pods have with its name.
+        pods: of the namespace.
+        events: of the namespace.
+        logs: by pod, the end of the log of the init container that its other containers wait for.
+    """
+    found = [*unready_pods(pods, logs or {}), *_warnings(events, owner)]
     if not any(pod["metadata"].get("labels", {}).get(label) == owner for pod in pods):
         found.append(
             f"no pod of {owner} exists: no operator is there that would create them, or the quota refuses them"
@@ -56,15 +67,39 @@ def _list(connection: Connection, namespace: str, kind: str) -> list[Object]:
     return list(answer["items"]) if answer else []
 
 
-def unready_pods(pods: Sequence[Object]) -> Iterator[str]:
-    """One sentence for each pod that is not ready: pod, container, reason and message."""
+def unready_pods(pods: Sequence[Object], logs: Mapping[str, str]) -> Iterator[str]:
+    """One sentence for each pod that is not ready: pod, container, reason and message, or what it waits for."""
     for pod in pods:
         status = pod.get("status", {})
         conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
         if conditions.get("Ready", {}).get("status") == "True" or status.get("phase") == "Succeeded":
             continue
-        reasons = "; ".join(_reasons(status, conditions)) or str(status.get("phase", "has no status"))
-        yield f"pod {pod['metadata']['name']}: {reasons}"
+        name = pod["metadata"]["name"]
+        told = [*_waits(pod, logs.get(name, "")), *_reasons(status, conditions)]
+        yield f"pod {name}: {'; '.join(told) or status.get('phase', 'has no status')}"
+
+
+def _held_up(pods: Sequence[Object]) -> Iterator[tuple[str, str]]:
+    """Each pod with an init container that still runs, and that container: all others wait for it."""
+    for pod in pods:
+        sidecars = {
+            container["name"]
+            for container in pod.get("spec", {}).get("initContainers", [])
+            if container.get("restartPolicy") == "Always"
+        }
+        for container in pod.get("status", {}).get("initContainerStatuses", []):
+            if "running" in container.get("state", {}) and container["name"] not in sidecars:
+                yield pod["metadata"]["name"], container["name"]
+
+
+def _waits(pod: Object, log: str) -> Iterator[str]:
+    for _, name in _held_up([pod]):
+        (since,) = [
+            container["state"]["running"].get("startedAt", "an unknown time")
+            for container in pod["status"]["initContainerStatuses"]
+            if container["name"] == name
+        ]
+        yield f"waits for its init container {name}, which runs since {since}{_last(log)}"
 
 
 def _reasons(status: Object, conditions: Mapping[str, Object]) -> Iterator[str]:
@@ -78,15 +113,20 @@ def _reasons(status: Object, conditions: Mapping[str, Object]) -> Iterator[str]:
             state.get("waiting"),
             state.get("terminated") or container.get("lastState", {}).get("terminated"),
         ):
-            if stopped and stopped.get("reason") not in {"Completed", None}:
+            if stopped and stopped.get("reason") not in {"Completed", "PodInitializing", None}:
                 yield f"container {container['name']} {_told(stopped)}"
 
 
 def _told(stopped: Object) -> str:
     """Reason, exit code and the end of the message, which may be that of a log."""
     code = f" (exit code {stopped['exitCode']})" if stopped.get("exitCode") else ""
-    lines = str(stopped.get("message", "")).strip().splitlines()[-_LOG_LINES:]
-    return f"{stopped['reason']}{code}" + (f": {' | '.join(lines)}" if lines else "")
+    return f"{stopped['reason']}{code}{_last(str(stopped.get('message', '')))}"
+
+
+def _last(text: str) -> str:
+    """The last lines of a text, as the end of a sentence."""
+    lines = text.strip().splitlines()[-_LOG_LINES:]
+    return f": {' | '.join(lines)}" if lines else ""
 
 
 def _is_about(found: Object, owner: str) -> bool:

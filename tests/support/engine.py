@@ -19,6 +19,7 @@ from components.settings import Settings
 from sandbox.cluster import CONTEXT, Cluster
 from sandbox.workspace import ROOT, Workspace
 from tests.support.configuration import load_with, stack_config
+from tests.support.post_mortem import post_mortem
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def deployed(stack: Stack) -> Iterator[Stack]:
         AssertionError: one of both failed, or something was left.
     """
     done = stack.up()
-    assert done.code == 0, done.text
+    assert done.code == 0, f"{done.text}\n{post_mortem(stack)}"
     yield stack
     gone = stack.destroy()
     assert gone.code == 0, gone.text
@@ -200,7 +201,7 @@ def changed(stack: Stack, **config: Any) -> Iterator[Stack]:
     """
     other = stack.with_config(**config)
     done = other.up()
-    assert done.code == 0, done.text
+    assert done.code == 0, f"{done.text}\n{post_mortem(stack)}"
     try:
         yield other
     finally:

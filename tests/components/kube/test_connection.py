@@ -34,6 +34,14 @@ def test_what_is_not_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert Connection("c").read("/x") is None
 
 
+def test_the_end_of_a_log_is_text_and_none_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubectl(tmp_path, monkeypatch, """printf 'first\\nasked %s' "$5" """)
+    asked = "/api/v1/namespaces/ml/pods/p/log?container=c&tailLines=3"
+    assert Connection("k").log("ml", "p", "c", 3) == f"first\nasked {asked}"
+    kubectl(tmp_path, monkeypatch, "echo 'Error from server (BadRequest): container is starting' >&2; exit 1")
+    assert Connection("k").log("ml", "p", "c", 3) == ""
+
+
 def test_a_refusal_is_told_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kubectl(tmp_path, monkeypatch, "echo first >&2; echo 'Error from server (Forbidden): no' >&2; exit 1")
     with pytest.raises(

@@ -45,6 +45,25 @@ def test_an_init_container_and_an_ended_one_are_named_too() -> None:
     assert explanation("ray", LABEL, [failing], []) == ["pod w: container wait-gcs-ready Error"]
 
 
+def test_an_init_container_that_all_others_wait_for_is_named_with_the_end_of_its_log() -> None:
+    runs = {"running": {"startedAt": "2026-11-22T03:01:12Z"}}
+    waits = {"waiting": {"reason": "PodInitializing"}}
+    starting = {
+        **pod(
+            "w",
+            phase="Pending",
+            initContainerStatuses=[{"name": "istio-proxy", "state": runs}, {"name": "wait-gcs-ready", "state": runs}],
+            containerStatuses=[{"name": "ray-worker", "state": waits}],
+        ),
+        "spec": {"initContainers": [{"name": "istio-proxy", "restartPolicy": "Always"}, {"name": "wait-gcs-ready"}]},
+    }
+    assert explanation("ray", LABEL, [starting], [], {"w": "one\nGCS is not ready\n"}) == [
+        "pod w: waits for its init container wait-gcs-ready, which runs since 2026-11-22T03:01:12Z: "
+        "one | GCS is not ready"
+    ]
+    assert "since 2026-11-22T03:01:12Z" in explanation("ray", LABEL, [starting], [])[0]
+
+
 def test_a_container_that_ended_is_told_with_its_code_and_the_end_of_its_log() -> None:
     log = "one\ntwo\n/bin/bash: line 1: ray: command not found\n"
     ended = {"terminated": {"reason": "Error", "exitCode": 127, "message": log}}
