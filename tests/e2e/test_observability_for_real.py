@@ -1,14 +1,27 @@
 """Observability on real pods: a real Prometheus scrapes all through the mesh, and its alerts fire and resolve."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox import addons
+from sandbox.workspace import ROOT
+from tests.support.dashboard_picture import draw
 from tests.support.engine import Stack, changed, eventually
+from tests.support.mlflow import logged
 from tests.support.prometheus import Prometheus, prometheus
+from tests.support.queries import panel_queries
+from tests.support.ray import dashboard
+from tests.support.web import ask, forwarded
+
+JOBS = Path(__file__).with_name("jobs")
+REQUESTS = 30
+NOTHING_HERE: dict[str, str] = {}
+"""Panels, as `dashboard: title`, that have nothing to show on this node, and why."""
 
 OBSERVABILITY: dict[str, Any] = {
     "prometheus": {
@@ -20,7 +33,10 @@ OBSERVABILITY: dict[str, Any] = {
         },
     },
 }
-SCRAPED = {"ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "prometheus", "sidecar"}
+SCRAPED = {
+    *("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server"),
+    *("prometheus", "kube-state-metrics", "kubelet", "sidecar"),
+}
 
 pytestmark = pytest.mark.usefixtures("watched")
 
@@ -96,3 +112,45 @@ def test_an_outage_fires_its_alert_and_its_end_resolves_it(
     with gone(watched, deployment):
         assert eventually(lambda: asked.alerts().get(alert) == "firing", seconds=480), asked.alerts()
     assert eventually(lambda: alert not in asked.alerts(), seconds=240), asked.alerts()
+
+
+@pytest.fixture(scope="module")
+def shown(watched: Stack) -> dict[str, str]:
+    """The dashboards as they are in force, by name."""
+    maps = watched.get("configmaps", "--selector", "grafana_dashboard=1")["items"]
+    return {each["metadata"]["name"].removeprefix("dashboard-"): next(iter(each["data"].values())) for each in maps}
+
+
+@pytest.fixture(scope="module")
+def used(watched: Stack) -> Iterator[Stack]:
+    """The platform after some use of every part."""
+    logged(watched)
+    with dashboard(watched) as ray:
+        assert ray.value(ray.submit(JOBS / "echo.py"), "SERVED") is True
+    read = {"features": ["commodity_prices:settlement_price"], "entities": {"commodity_code": ["WTI", "none"]}}
+    for service, port, path, body in (
+        ("ray-serve", 8000, "/predict", None),
+        ("feast-server", 6566, "/get-online-features", read),
+    ):
+        with forwarded(watched.workspace.cluster, watched.namespace, f"service/{service}", port) as url:
+            for _ in range(REQUESTS):
+                assert ask(f"{url}{path}", body)[0] == 200
+    yield watched
+    with dashboard(watched) as ray:
+        assert ray.value(ray.submit(JOBS / "hush.py"), "SERVED") is False
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("used")
+def test_every_panel_shows_data(asked: Prometheus, shown: dict[str, str]) -> None:
+    queries = list(panel_queries(shown))
+
+    def empty() -> set[str]:
+        full = {f"{each.dashboard}: {each.panel}" for each in queries if asked.past(each.expr)}
+        return {f"{each.dashboard}: {each.panel}" for each in queries} - full
+
+    eventually(lambda: empty() <= set(NOTHING_HERE), seconds=240)
+    assert empty() == set(NOTHING_HERE)
+    answers = {each.expr: {"data": {"result": asked.past(each.expr)}} for each in queries}
+    if os.environ.get("UPDATE_PICTURES"):
+        draw(shown["overview"], answers, ROOT / "docs" / "pictures" / "overview-dashboard.png")
