@@ -6,28 +6,16 @@ from typing import Any
 import pytest
 
 from components.observability.alerts import groups
-from components.observability.alerts.rule import Alert, Bounds, Recording, Watched
+from components.observability.alerts.rule import Alert, Recording
 from components.observability.dashboards import dashboards
-from components.observability.spec import DashboardsSpec, Thresholds
+from components.observability.spec import DashboardsSpec
 from tests.support.catalogue import labels_of, problems, recorded_series
 from tests.support.exporters import read_series
 from tests.support.queries import PanelQuery, panel_queries
+from tests.support.watched import WHOLE
 
-EVERYTHING = Watched(
-    "ml",
-    Thresholds(),
-    mesh=True,
-    gateway="kong",
-    control_plane="istio-system",
-    certificates=("ml-platform",),
-    worker_groups={"cpu": Bounds(1, 5), "gpu": Bounds(0, 2)},
-    gpus=True,
-    autoscalers=("feast-server", "mlflow"),
-    stores=("object-store", "postgres", "redis"),
-    backups=("mlflow-backup",),
-)
-RULES = [rule for group in groups(EVERYTHING) for rule in group.rules]
-QUERIES = list(panel_queries(dashboards(EVERYTHING, DashboardsSpec())))
+RULES = [rule for group in groups(WHOLE) for rule in group.rules]
+QUERIES = list(panel_queries(dashboards(WHOLE, DashboardsSpec())))
 SERIES = read_series()
 RECORDED = recorded_series(
     ((rule.record, rule.expr, rule.labels) for rule in RULES if isinstance(rule, Recording)), SERIES

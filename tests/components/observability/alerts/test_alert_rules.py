@@ -15,31 +15,17 @@ import pytest
 import yaml
 
 from components.observability.alerts import groups
-from components.observability.alerts.rule import Alert, Bounds, Group, Watched
+from components.observability.alerts.rule import Alert, Group, Watched
 from components.observability.spec import ObservabilitySpec, Thresholds
 from sandbox.tools import Toolbox
 from tests.support import golden
+from tests.support.watched import SMALL, WHOLE
 
 HERE = Path(__file__).parent
 RUNBOOKS = golden.FOLDER.parents[1] / "docs" / "runbooks"
 FILES = sorted(HERE.glob("*.yaml"))
 ALWAYS = {"Watchdog"}
 """Alerts that have no case in which they do not fire."""
-
-WHOLE = Watched(
-    "data-platform",
-    Thresholds(),
-    mesh=True,
-    gateway="kong",
-    control_plane="istio-system",
-    certificates=("gateway",),
-    worker_groups={"cpu": Bounds(2, 5), "gpu": Bounds(0, 2)},
-    gpus=True,
-    autoscalers=("mlflow", "feast-server"),
-    stores=("postgres", "redis", "object-store"),
-    backups=("mlflow-backup",),
-)
-SMALL = Watched("ml", Thresholds(), operator=False, materialization=False)
 
 
 def alerts(found: Iterable[Group]) -> list[Alert]:
