@@ -25,7 +25,6 @@ ABSENT = {
     "argoproj.io": "Argo CD, which deploys in the platform's place",
     "helm.toolkit.fluxcd.io": "Flux, which deploys in the platform's place",
     "keda.sh": "KEDA, an autoscaler beside the platform's own",
-    "monitoring.coreos.com": "the operator of Prometheus, which belongs to the cluster",
     "postgresql.cnpg.io": "CloudNativePG, a database beside the platform's own",
     "velero.io": "Velero, backups of whoever runs the cluster",
 }
