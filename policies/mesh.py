@@ -28,6 +28,9 @@ WORKLOAD: Final = "workload"
 """For `unreadable` and `doubtful`: whatever holds a pod template."""
 _OUTPUT: Final = "OUTPUT_CERTS"
 # Of the sidecar's proxyMetadata: it leaves its certificate to the application.
+_INJECTED: Final = {"security.istio.io/tlsMode": "istio"}
+_SIDECARS_PORTS: Final = {"http-envoy-prom": 15090}
+# Of every pod that gets a sidecar: files/injection-template.yaml of Istio's chart istiod.
 _NOT_SHOWN: Final = "another shape than Kubernetes or Istio gives the field"
 
 
@@ -257,8 +260,9 @@ def _workload(resource: Resource, template: PodTemplate, labels: dict[str, str],
     namespace = resource.namespace
     meshed = injection.is_injected(template, told.get(namespace, ""))
     name = f"{resource.name} {template.role}".strip()
+    labels = labels | _INJECTED if meshed else labels
     certified = _OUTPUT in template.annotation("proxy.istio.io/config").text()
-    ports = _ports(template, labels)
+    ports = _ports(template, labels) | (_SIDECARS_PORTS if meshed else {})
     pod = Pod(name, namespace, labels, _account(resource, template), meshed, ports, certified)
     return Workload(resource, template, pod)
 

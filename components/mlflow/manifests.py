@@ -43,8 +43,11 @@ SECRET, SESSION_KEY = "mlflow-auth", "session-key"
 ADMIN, PLATFORM = "admin", "platform"
 """Users: one may do everything, the other is whatever the platform itself logs as. Each is a key of the Secret."""
 
-METRICS, METRICS_SECRET = "metrics", "mlflow-metrics"
-"""User who reads the metrics, and the Secret with its `username` and `password`."""
+METRICS, METRICS_SECRET = "scraper", "mlflow-metrics"
+"""User who reads the metrics, and the Secret with its `username` and `password`.
+
+What a Secret holds, Pulumi hides wherever it prints it: the name is a word that stands nowhere else.
+"""
 
 CLIENT = "mlflow-client"
 """ConfigMap for clients."""

@@ -339,9 +339,9 @@ def state_metrics(spec: ManagedPrometheus, image: str, around: Around) -> Manife
         resources(spec.state_metrics),
         args=args,
         env=[{"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
-        ports=[{"name": "metrics", "containerPort": 8080}],
-        readinessProbe=http_probe("/readyz", 8081, initial=0),
-        livenessProbe=http_probe("/livez", 8080, initial=5, failures=6),
+        ports=[{"name": "metrics", "containerPort": 8080}, {"name": "health", "containerPort": 8081}],
+        readinessProbe=http_probe("/readyz", "health", initial=0),
+        livenessProbe=http_probe("/livez", "metrics", failures=6),
     )
     return objects.deployment(
         _COMPONENT,

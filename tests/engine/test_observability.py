@@ -79,7 +79,7 @@ def test_every_workload_with_metrics_is_scraped_as_the_mesh_wants_it(dev: Stack)
         assert ("cert_file" in scraped.get("tls_config", {})) == (job in ours), job
         assert scraped["scrape_interval"] == "30s"
     assert found["kubelet"]["authorization"]["credentials_file"].endswith("/token")
-    assert found["mlflow"]["basic_auth"]["username"] == "metrics"
+    assert found["mlflow"]["basic_auth"]["username"] == "scraper"
 
 
 def test_a_monitor_selects_the_pods_that_are_there(dev: Stack) -> None:
