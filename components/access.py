@@ -109,7 +109,7 @@ def access_table(
     """
     workloads = (
         *ray_workloads(ray),
-        *mlflow_workloads(mlflow),
+        *mlflow_workloads(mlflow, watched=watch is not None),
         *feast_workloads(feast),
         *stores.workloads(stores_spec),
         *observability.workloads(watch),

@@ -162,7 +162,6 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         *,
         length: int,
         generation: int,
-        plain: Mapping[str, str] | None = None,
     ) -> GeneratedSecret:
         """Declare passwords of letters and digits, and the Secret that holds them.
 
@@ -173,7 +172,6 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
             passwords: key in the Secret to the role of its password among the children.
             length: of each password.
             generation: another number makes other passwords.
-            plain: what the Secret holds besides, such as the name of a user.
         """
         made = {
             key: pulumi_random.RandomPassword(
@@ -185,7 +183,7 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
             ).result
             for key, password in passwords.items()
         }
-        secret = self.child(role, objects.secret(self._name_of_component, namespace, name, {**(plain or {}), **made}))
+        secret = self.child(role, objects.secret(self._name_of_component, namespace, name, made))
         return GeneratedSecret(secret, pulumi.Output.unsecret(_fingerprint(*made.values())))
 
     def bound(self, namespace: pulumi.Input[str], server: str, scale: Scale, *, role: str = "") -> None:

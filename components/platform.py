@@ -116,7 +116,6 @@ class Platform:
             tracking=mlflow.endpoints.tracking,
             opts=opts,
         )
-        watcher = mlflow.endpoints.watcher
         observability = settings.observability and Observability(
             "observability",
             settings.observability,
@@ -125,7 +124,6 @@ class Platform:
             priority_classes=tenancy.endpoints.priority_classes,
             workloads=table.workloads,
             watched=watched(settings, settings.observability),
-            logins={"mlflow": watcher} if watcher else {},
             pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,

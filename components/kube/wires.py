@@ -86,14 +86,6 @@ class Login:
 
 
 @dataclass(frozen=True)
-class Credentials:
-    """A user of a service, as Secrets hold it: where the name and where the password lies."""
-
-    user: SecretRef
-    password: SecretRef
-
-
-@dataclass(frozen=True)
 class Bucket:
     """A bucket of an S3-compatible store; the keys are those of an access key pair.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.base import Component, digest, endpoint
-from components.kube.wires import Bucket, Credentials, Database, Endpoint, Login, SecretRef
+from components.kube.wires import Bucket, Database, Endpoint, Login, SecretRef
 from components.mlflow import manifests
 from components.mlflow.spec import MLflowImages, MLflowSpec
 
@@ -24,14 +24,12 @@ class MLflowEndpoints:
         client: name of the ConfigMap with the settings of clients.
         login: whom the platform's own workloads log as; None without authentication.
         admin: who may do everything; None without authentication.
-        watcher: where the name and the password lie of who reads metrics; None without authentication or readers.
     """
 
     tracking: Endpoint
     client: pulumi.Output[str]
     login: Login | None
     admin: Login | None
-    watcher: Credentials | None
 
 
 class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowServer"):
@@ -61,7 +59,6 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
         )
         session_key: SecretRef | None = None
         users: dict[str, SecretRef] = {}
-        watcher: Credentials | None = None
         settings = None
         after = []
         if spec.authentication == "basic":
@@ -72,18 +69,6 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
             )
             session_key = made.ref(manifests.SESSION_KEY)
             users = {user: made.ref(user) for user in (manifests.ADMIN, manifests.PLATFORM)}
-            if watched:
-                reads = self.generate_secret(
-                    "metrics-secret",
-                    namespace,
-                    manifests.METRICS_SECRET,
-                    {"password": "password-metrics"},
-                    length=32,
-                    generation=generation,
-                    plain={"username": manifests.METRICS},
-                )
-                watcher = Credentials(reads.ref("username"), reads.ref("password"))
-                users[manifests.METRICS] = watcher.password
             settings = manifests.config(spec, namespace)
             after = [made.secret, self.child("config", settings)]
         secrets = digest(database.password, bucket.secret_key, *users.values())
@@ -113,6 +98,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                 session_key=session_key,
                 settings=settings,
                 digest=secrets,
+                watched=watched,
             ),
             after=[migration, *bucket.after],
             create_timeout=spec.ready_timeout_seconds,
@@ -140,6 +126,5 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                 client=client,
                 login=Login(manifests.PLATFORM, users[manifests.PLATFORM]) if users else None,
                 admin=Login(manifests.ADMIN, users[manifests.ADMIN]) if users else None,
-                watcher=watcher,
             )
         )

@@ -32,7 +32,7 @@ from components.mlflow.spec import GarbageCollection, MLflowSpec
 NAME = "mlflow"
 """Of the Deployment and the Service: the name that the reports' users know."""
 
-PORT = 5000
+PORT, METRICS_PORT = 5000, 8001
 
 BACKUP, MIGRATE, COLLECT = "mlflow-backup", "mlflow-migrate", "mlflow-gc"
 """Jobs on its databases."""
@@ -43,12 +43,6 @@ SECRET, SESSION_KEY = "mlflow-auth", "session-key"
 ADMIN, PLATFORM = "admin", "platform"
 """Users: one may do everything, the other is whatever the platform itself logs as. Each is a key of the Secret."""
 
-METRICS, METRICS_SECRET = "scraper", "mlflow-metrics"
-"""User who reads the metrics, and the Secret with its `username` and `password`.
-
-What a Secret holds, Pulumi hides wherever it prints it: the name is a word that stands nowhere else.
-"""
-
 CLIENT = "mlflow-client"
 """ConfigMap for clients."""
 
@@ -57,10 +51,11 @@ _METRICS = "/var/metrics"
 _CONFIG = "/etc/mlflow"
 
 
-def workloads(spec: MLflowSpec) -> list[Workload]:
-    """The server, and the Jobs that work on its databases."""
+def workloads(spec: MLflowSpec, *, watched: bool) -> list[Workload]:
+    """The server, and the Jobs that work on its databases; `watched`: whether someone scrapes it."""
     jobs = [BACKUP, MIGRATE, *([COLLECT] if spec.garbage_collection else [])]
-    server = replace(served(NAME, http=Port(PORT, "http")), metrics={"http": "/metrics"})
+    listens = {"http": Port(PORT, "http"), **({"metrics": Port(METRICS_PORT, "http")} if watched else {})}
+    server = replace(served(NAME, **listens), metrics={"metrics": "/metrics"} if watched else {})
     return [server, *(named(job) for job in jobs)]
 
 
@@ -168,6 +163,7 @@ def deployment(
     session_key: SecretRef | None,
     settings: Manifest | None,
     digest: Any,
+    watched: bool,
 ) -> Manifest:
     """The server.
 
@@ -182,6 +178,7 @@ def deployment(
         session_key: signs sessions and forms: one for all replicas, or a form from one is refused by another.
         settings: the ConfigMap of `config`, None without authentication.
         digest: of all that is secret.
+        watched: whether someone scrapes it.
     """
     args = [
         "server",
@@ -234,10 +231,32 @@ def deployment(
         "mlflow",
         around.namespace,
         NAME,
-        pod=pod(around, _USER, server, affinity=spread(NAME), terminationGracePeriodSeconds=60, volumes=volumes),
+        pod=pod(
+            around,
+            _USER,
+            *([server, _metrics(image)] if watched else [server]),
+            affinity=spread(NAME),
+            terminationGracePeriodSeconds=60,
+            volumes=volumes,
+        ),
         scale=spec,
         seconds=spec.ready_timeout_seconds,
         annotations=annotations,
+    )
+
+
+def _metrics(image: str) -> Manifest:
+    """Shows the server's metrics, which the server itself shows to administrators alone."""
+    return container(
+        "metrics",
+        image,
+        small("10m", "128Mi"),
+        command=["mlflow-metrics"],
+        env=[{"name": "PROMETHEUS_MULTIPROC_DIR", "value": _METRICS}],
+        ports=[{"name": "metrics", "containerPort": METRICS_PORT}],
+        readinessProbe=http_probe("/metrics", "metrics", initial=0),
+        livenessProbe=http_probe("/metrics", "metrics", failures=6),
+        volumeMounts=[{"name": "metrics", "mountPath": _METRICS, "readOnly": True}],
     )
 
 

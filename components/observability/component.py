@@ -11,7 +11,7 @@ import pulumi
 
 from components.base import Component, endpoint
 from components.kube.access import Workload
-from components.kube.wires import Credentials, Endpoint
+from components.kube.wires import Endpoint
 from components.observability import manifests
 from components.observability.alerts import groups
 from components.observability.alerts.rule import Watched
@@ -45,7 +45,6 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         priority_classes: dict[str, pulumi.Output[str]],
         workloads: Iterable[Workload],
         watched: Watched,
-        logins: Mapping[str, Credentials],
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -54,9 +53,7 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         scraper = spec.prometheus
         for workload in workloads:
             if workload.metrics:
-                manifest = manifests.monitor(
-                    scraper, namespace, workload, mesh=watched.mesh, login=logins.get(workload.name)
-                )
+                manifest = manifests.monitor(scraper, namespace, workload, mesh=watched.mesh)
                 self.child(f"monitor-{workload.name}", manifest)
         if watched.mesh:
             self.child("monitor-sidecar", manifests.sidecar_monitor(scraper, namespace))
@@ -73,6 +70,7 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
             nodes = namespace.apply(lambda known: f"{known}-{manifests.PROMETHEUS}")
             made = manifests.roles(spec, namespace, nodes)
             may = [self.child(role, manifest) for role, manifest in made.items()]
+            self.child("scrape-own", manifests.own_scrape(scraper, namespace))
             for kubelets, path in (("kubelet", "/metrics"), ("containers", "/metrics/cadvisor")):
                 self.child(f"scrape-{kubelets}", manifests.kubelet_scrape(scraper, namespace, kubelets, path))
             self._tell_state(own, images.kube_state_metrics, namespace, priority_classes["control"])

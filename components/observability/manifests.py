@@ -16,7 +16,6 @@ from components.kube.labels import PART_OF
 from components.kube.model import Scale
 from components.kube.pods import RESTRICTED_POD, Around, Manifest, container, http_probe, pod, resources
 from components.kube.quantity import number
-from components.kube.wires import Credentials
 from components.observability.alerts.rule import Group
 from components.observability.spec import (
     AlertsSpec,
@@ -82,11 +81,11 @@ _SIDECARS_PORT, _SIDECARS_PATH = "http-envoy-prom", "/stats/prometheus"
 
 
 def workloads(spec: ObservabilitySpec | None) -> list[Workload]:
-    """The platform's own Prometheus, which scrapes itself too, and what tells it the state of Kubernetes' objects."""
+    """The platform's own Prometheus, and what tells it the state of Kubernetes' objects."""
     if not (spec and spec.prometheus.managed):
         return []
     return [
-        replace(served(PROMETHEUS, http=Port(PORT, "http")), metrics={"http": "/metrics"}),
+        served(PROMETHEUS, http=Port(PORT, "http")),
         replace(named(STATE, metrics=Port(8080, "http")), metrics={"metrics": "/metrics"}),
     ]
 
@@ -122,26 +121,19 @@ def scrape_class(spec: PrometheusSpec) -> str | None:
     return spec.existing.scrape_class if spec.existing else _MESH
 
 
-def monitor(
-    spec: PrometheusSpec, namespace: Any, workload: Workload, *, mesh: bool, login: Credentials | None = None
-) -> Manifest:
+def monitor(spec: PrometheusSpec, namespace: Any, workload: Workload, *, mesh: bool) -> Manifest:
     """A PodMonitor of one workload; its series have the workload's name as `job`.
 
     Args:
         spec: decisions.
         namespace: of the workload.
         workload: that has metrics.
-        mesh: whether its pods take mutual TLS only.
-        login: user and password that it asks for; None if it asks for none.
+        mesh: whether its pods take mutual TLS only. A sidecar agrees to HTTP/2 and hands on what it gets to a process
+            that knows HTTP/1.1 only, where no Service says which it is.
     """
-    endpoint: Manifest = {}
-    if mesh:
-        endpoint |= {"scheme": "https"}
-    if login:
-        user, password = ({"name": each.name, "key": each.key} for each in (login.user, login.password))
-        endpoint |= {"basicAuth": {"username": user, "password": password}}
+    tls = {"scheme": "https", "enableHttp2": False} if mesh else {}
     endpoints = [
-        {"port": port, "path": path, "interval": spec.interval, "relabelings": [_job(workload.name)], **endpoint}
+        {"port": port, "path": path, "interval": spec.interval, "relabelings": [_job(workload.name)], **tls}
         for port, path in workload.metrics.items()
     ]
     return _monitor(spec, namespace, workload.name, {"matchLabels": dict(workload.selector)}, endpoints, mesh=mesh)
@@ -304,6 +296,17 @@ def kubelet_scrape(spec: PrometheusSpec, namespace: Any, name: str, path: str) -
         "relabelings": [_job(KUBELET), {"sourceLabels": ["__meta_kubernetes_node_name"], "targetLabel": "node"}],
         "metricRelabelings": [{"sourceLabels": ["namespace"], "regex": namespace, "action": "keep"}],
     }
+    return _scrape_config(namespace, name, content)
+
+
+def own_scrape(spec: PrometheusSpec, namespace: Any) -> Manifest:
+    """A ScrapeConfig by which a Prometheus asks itself: by its address it would reach itself past its sidecar."""
+    itself = {"targets": [f"localhost:{PORT}"], "labels": {"namespace": namespace}}
+    content = {"staticConfigs": [itself], "scrapeInterval": spec.interval, "relabelings": [_job(PROMETHEUS)]}
+    return _scrape_config(namespace, PROMETHEUS, content)
+
+
+def _scrape_config(namespace: Any, name: str, content: Manifest) -> Manifest:
     return {
         "apiVersion": "monitoring.coreos.com/v1alpha1",
         "kind": "ScrapeConfig",

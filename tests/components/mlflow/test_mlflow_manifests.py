@@ -22,7 +22,7 @@ SESSION = SecretRef("mlflow-auth", "session-key")
 USERS = {user: SecretRef("mlflow-auth", user) for user in ("admin", "platform")}
 
 
-def server(spec: MLflowSpec, *, authenticated: bool = True) -> dict[str, Any]:
+def server(spec: MLflowSpec, *, authenticated: bool = True, watched: bool = False) -> dict[str, Any]:
     return manifests.deployment(
         spec,
         "mlflow:1",
@@ -33,6 +33,7 @@ def server(spec: MLflowSpec, *, authenticated: bool = True) -> dict[str, Any]:
         session_key=SESSION if authenticated else None,
         settings=manifests.config(spec, "data-platform") if authenticated else None,
         digest="digest",
+        watched=watched,
     )
 
 
@@ -40,6 +41,7 @@ SPEC = MLflowSpec()
 WORKLOADS: dict[str, dict[str, Any]] = {
     "server": server(SPEC),
     "server without users": server(SPEC, authenticated=False),
+    "server that is watched": server(SPEC, watched=True),
     "backup": manifests.backup_job(SPEC, "client:1", AROUND, release="mlflow:1", database=DATABASE, backups=BUCKET),
     "migration": manifests.migration_job(SPEC, "mlflow:1", AROUND, database=DATABASE, users=USERS, digest="digest"),
     "gc": manifests.garbage_collection(
@@ -176,3 +178,15 @@ def test_collections_never_overlap_and_spare_what_is_young() -> None:
     spec = WORKLOADS["gc"]["spec"]
     assert spec["concurrencyPolicy"] == "Forbid"
     assert "--older-than=30d" in container(WORKLOADS["gc"])["args"]
+
+
+def test_who_scrapes_is_shown_the_files_that_the_server_writes() -> None:
+    own, shown = server(SPEC, watched=True)["spec"]["template"]["spec"]["containers"]
+    (written,) = [arg.partition("=")[2] for arg in own["args"] if arg.startswith("--expose-prometheus=")]
+    assert {each["name"]: each["value"] for each in shown["env"]} == {"PROMETHEUS_MULTIPROC_DIR": written}
+    (mounted,) = shown["volumeMounts"]
+    assert {"name": mounted["name"], "mountPath": written} in own["volumeMounts"]
+    (listened,) = shown["ports"]
+    (described,) = [each for each in manifests.workloads(SPEC, watched=True) if each.name == "mlflow"]
+    assert described.ports[listened["name"]].number == listened["containerPort"]
+    assert described.metrics == {listened["name"]: "/metrics"}

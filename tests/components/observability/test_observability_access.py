@@ -12,7 +12,7 @@ OURS = {
     ("ray-head", 8080),
     ("ray-worker", 8080),
     ("kuberay-operator", 8080),
-    ("mlflow", 5000),
+    ("mlflow", 8001),
     ("feast-server", 8000),
     (EVERYONE, 15090),
 }

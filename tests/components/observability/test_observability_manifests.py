@@ -10,7 +10,6 @@ import yaml
 from components.kube.access import Port, Workload
 from components.kube.pods import Around
 from components.kube.quantity import number
-from components.kube.wires import Credentials, SecretRef
 from components.observability import manifests
 from components.observability.alerts.rule import Alert, Group, Recording
 from components.observability.spec import ObservabilityImages, ObservabilitySpec
@@ -20,7 +19,6 @@ IMAGES = ObservabilityImages(
     prometheus="quay.io/prometheus/prometheus:v3.15.0@sha256:" + "a" * 64, kube_state_metrics="example/state:v2.20.0"
 )
 MODEL = Workload("model", {"app": "model"}, ("model",), {"http": Port(80), "stats": Port(81)}, metrics={"stats": "/m"})
-LOGIN = Credentials(SecretRef("login", "username"), SecretRef("login", "password"))
 
 
 def spec(**changed: Any) -> ObservabilitySpec:
@@ -38,8 +36,8 @@ GROUP = Group(
 )
 
 
-def monitor(decided: ObservabilitySpec, *, mesh: bool = True, login: Any = None) -> dict[str, Any]:
-    return manifests.monitor(decided.prometheus, "ml", MODEL, mesh=mesh, login=login)
+def monitor(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
+    return manifests.monitor(decided.prometheus, "ml", MODEL, mesh=mesh)
 
 
 def prometheus(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def rule(decided: ObservabilitySpec) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("file", "manifest"),
     [
-        ("podmonitors", monitor(spec(), login=LOGIN)),
+        ("podmonitors", monitor(spec())),
         ("podmonitors", monitor(EXISTING)),
         ("podmonitors", manifests.sidecar_monitor(spec().prometheus, "ml")),
         (
@@ -68,6 +66,7 @@ def rule(decided: ObservabilitySpec) -> dict[str, Any]:
             manifests.exporter_monitor(GATEWAY.prometheus, "ml", "gateway", GATEWAY.exporters["gateway"]),
         ),
         ("scrapeconfigs", kubelets()),
+        ("scrapeconfigs", manifests.own_scrape(spec().prometheus, "ml")),
         ("prometheusrules", rule(spec())),
         ("prometheuses", prometheus(spec())),
         ("prometheuses", prometheus(spec(), mesh=False)),
@@ -112,6 +111,7 @@ def test_pods_of_the_mesh_are_scraped_with_its_certificates(
 ) -> None:
     made = monitor(decided, mesh=mesh)["spec"]
     assert made["podMetricsEndpoints"][0].get("scheme") == scheme
+    assert made["podMetricsEndpoints"][0].get("enableHttp2") == (False if mesh else None)
     assert made.get("scrapeClass") == scrape_class
 
 
@@ -121,14 +121,6 @@ def test_sidecars_are_scraped_in_plain_text_beside_what_they_intercept() -> None
     (endpoint,) = made["podMetricsEndpoints"]
     assert "scheme" not in endpoint
     assert endpoint["path"] == "/stats/prometheus"
-
-
-def test_a_password_stays_in_its_secret() -> None:
-    (endpoint,) = monitor(spec(), login=LOGIN)["spec"]["podMetricsEndpoints"]
-    assert endpoint["basicAuth"] == {
-        "username": {"name": "login", "key": "username"},
-        "password": {"name": "login", "key": "password"},
-    }
 
 
 def test_an_exporter_says_itself_what_its_series_are_about() -> None:
