@@ -39,7 +39,7 @@ status: $(VENV)/.ready ## show the sandbox's processes, their memory and logs
 crds: $(VENV)/.ready ## apply the pinned CRDs to the stack's cluster
 	@$(PYTHON) -m sandbox crds $(STACK)
 
-tools: $(VENV)/.ready ## obtain the pinned tools (about 35 minutes where they have to be built, once)
+tools: $(VENV)/.ready ## obtain the pinned tools (about 40 minutes where they have to be built, once)
 	@$(PYTHON) -m sandbox tools
 
 images: $(VENV)/.ready ## build the images of real pods (about 5 minutes, once; needs root)

@@ -173,7 +173,7 @@ def _watched(watch: ObservabilitySpec, workloads: Iterable[Workload], *, sidecar
         for exporter in watch.exporters:
             yield Access(PROMETHEUS, exporting(exporter), ("metrics",), "Scrapes its metrics")
     for workload in workloads:
-        if workload.metrics and workload.name != PROMETHEUS:
+        if workload.metrics:
             yield Access(PROMETHEUS, workload.name, tuple(workload.metrics), "Scrapes its metrics")
     if sidecars:
         yield Access(PROMETHEUS, EVERYONE, (SIDECAR,), "Scrapes the metrics of sidecars")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import pulumi
 import pulumi_random
 
-from components.kube import objects
+from components.kube import objects, rbac
 from components.kube.labels import fingerprint
 from components.kube.model import Scale
 from components.kube.pods import Around, annotate_pods
@@ -150,7 +150,7 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         No two workloads have the same, since the mesh tells them apart by nothing else.
         """
         role = f"{workload.removeprefix(self._name_of_component)}-account".lstrip("-")
-        account = self.child(role, objects.service_account(self._name_of_component, namespace, workload))
+        account = self.child(role, rbac.service_account(self._name_of_component, namespace, workload))
         return Around(namespace, account.named(), priority_class)
 
     def generate_secret(

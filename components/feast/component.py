@@ -13,7 +13,7 @@ import pulumi
 from components.base import Component, digest, endpoint
 from components.feast import manifests
 from components.feast.spec import FeastImages, FeastSpec
-from components.kube import objects
+from components.kube import objects, rbac
 from components.kube.wires import Database, Endpoint, KeyValueStore, SecretRef
 
 
@@ -112,7 +112,7 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         role = self.child("role", manifests.role(namespace))
         self.child(
             "role-binding",
-            objects.role_binding("feast", namespace, "feast", manifests.SERVER, manifests.REGISTRY),
+            rbac.role_binding("feast", namespace, "feast", manifests.SERVER, manifests.REGISTRY),
             after=[role],
         )
         review, binding = manifests.token_review(namespace, pulumi.Output.format("{0}-feast", namespace))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from components.feast.spec import FeastSpec
-from components.kube import objects
+from components.kube import objects, rbac
 from components.kube.access import Port, Workload, named, served
 from components.kube.labels import fingerprint
 from components.kube.pods import (
@@ -143,14 +143,14 @@ def token_review(namespace: Any, name: Any) -> list[Manifest]:
         name: of both: cluster-wide, so it holds the namespace.
     """
     return [
-        objects.cluster_role("feast", name, [("authentication.k8s.io", ["tokenreviews"], ["create"])]),
-        objects.cluster_role_binding("feast", namespace, name, SERVER, REGISTRY),
+        rbac.cluster_role("feast", name, [("authentication.k8s.io", ["tokenreviews"], ["create"])]),
+        rbac.cluster_role_binding("feast", namespace, name, SERVER, REGISTRY),
     ]
 
 
 def role(namespace: Any) -> Manifest:
     """The servers look up which Roles a ServiceAccount is bound to: Feast's permissions are told in their names."""
-    return objects.role("feast", namespace, "feast", [("rbac.authorization.k8s.io", ["rolebindings"], ["get", "list"])])
+    return rbac.role("feast", namespace, "feast", [("rbac.authorization.k8s.io", ["rolebindings"], ["get", "list"])])
 
 
 def environment(database: Database, redis: KeyValueStore) -> list[Manifest]:

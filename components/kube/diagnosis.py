@@ -34,7 +34,7 @@ def pods_hook(name: str, connection: Connection, labels: Mapping[str, str]) -> p
         except ConnectionFailedError as error:
             pulumi.log.error(f"{owner} is not ready, and its pods could not be listed: {error}")
             return False
-        logs = {name: connection.log(namespace, name, container, _LOG_LINES) for name, container in _held_up(pods)}
+        logs = {name: connection.log(namespace, name, container, _LOG_LINES) for name, container, _ in _held_up(pods)}
         reasons = "\n".join(f"  - {reason}" for reason in explanation(owner, label, pods, events, logs))
         pulumi.log.error(f"{owner} in namespace {namespace} is not ready:\n{reasons}")
         return False
@@ -79,8 +79,8 @@ def unready_pods(pods: Sequence[Object], logs: Mapping[str, str]) -> Iterator[st
         yield f"pod {name}: {'; '.join(told) or status.get('phase', 'has no status')}"
 
 
-def _held_up(pods: Sequence[Object]) -> Iterator[tuple[str, str]]:
-    """Each pod with an init container that still runs, and that container: all others wait for it."""
+def _held_up(pods: Sequence[Object]) -> Iterator[tuple[str, str, str]]:
+    """Each pod with an init container that still runs, that container, and since when: all others wait for it."""
     for pod in pods:
         sidecars = {
             container["name"]
@@ -88,17 +88,13 @@ def _held_up(pods: Sequence[Object]) -> Iterator[tuple[str, str]]:
             if container.get("restartPolicy") == "Always"
         }
         for container in pod.get("status", {}).get("initContainerStatuses", []):
-            if "running" in container.get("state", {}) and container["name"] not in sidecars:
-                yield pod["metadata"]["name"], container["name"]
+            runs = container.get("state", {}).get("running")
+            if runs is not None and container["name"] not in sidecars:
+                yield pod["metadata"]["name"], container["name"], runs.get("startedAt", "an unknown time")
 
 
 def _waits(pod: Object, log: str) -> Iterator[str]:
-    for _, name in _held_up([pod]):
-        (since,) = [
-            container["state"]["running"].get("startedAt", "an unknown time")
-            for container in pod["status"]["initContainerStatuses"]
-            if container["name"] == name
-        ]
+    for _, name, since in _held_up([pod]):
         yield f"waits for its init container {name}, which runs since {since}{_last(log)}"
 
 

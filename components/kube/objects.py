@@ -1,6 +1,6 @@
 """Small Kubernetes objects that look the same in every subsystem."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from components.kube.labels import labels
@@ -11,86 +11,10 @@ RUN_PODS = frozenset({"CronJob", "DaemonSet", "Deployment", "Job", "RayCluster",
 """Kinds whose failure a look at their pods explains."""
 
 
-_RBAC = "rbac.authorization.k8s.io/v1"
-
-
 def metadata(component: str, namespace: Any, name: str, annotations: Manifest | None = None) -> Manifest:
     """Name, namespace and standard labels of an object of `component`."""
     plain = {"name": name, "namespace": namespace, "labels": labels(component)}
     return {**plain, "annotations": annotations} if annotations else plain
-
-
-def service_account(component: str, namespace: Any, name: str) -> Manifest:
-    """An identity that mounts no token by itself; a pod template that needs one says so."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": metadata(component, namespace, name),
-        "automountServiceAccountToken": False,
-    }
-
-
-Rules = Sequence[tuple[str, Sequence[str], Sequence[str]]]
-"""What a role allows: of each rule one API group, its resources, and the verbs on them."""
-
-
-def role(component: str, namespace: Any, name: str, rules: Rules) -> Manifest:
-    """A Role."""
-    return {
-        "apiVersion": _RBAC,
-        "kind": "Role",
-        "metadata": metadata(component, namespace, name),
-        "rules": _rules(rules),
-    }
-
-
-def cluster_role(component: str, name: Any, rules: Rules) -> Manifest:
-    """A ClusterRole; its name is cluster-wide, so it holds the namespace."""
-    return {
-        "apiVersion": _RBAC,
-        "kind": "ClusterRole",
-        "metadata": _cluster_metadata(component, name),
-        "rules": _rules(rules),
-    }
-
-
-def _rules(rules: Rules) -> list[Manifest]:
-    return [{"apiGroups": [group], "resources": list(names), "verbs": list(verbs)} for group, names, verbs in rules]
-
-
-def _cluster_metadata(component: str, name: Any) -> Manifest:
-    return {"name": name, "labels": labels(component)}
-
-
-def subjects(namespace: Any, *accounts: str) -> list[Manifest]:
-    """ServiceAccounts, as a binding names them."""
-    return [{"kind": "ServiceAccount", "name": account, "namespace": namespace} for account in accounts]
-
-
-def role_binding(component: str, namespace: Any, name: str, *accounts: str) -> Manifest:
-    """Gives the Role `name` to ServiceAccounts, to the one of that name where none is said."""
-    return {
-        "apiVersion": _RBAC,
-        "kind": "RoleBinding",
-        "metadata": metadata(component, namespace, name),
-        "roleRef": _role_ref("Role", name),
-        "subjects": subjects(namespace, *(accounts or (name,))),
-    }
-
-
-def cluster_role_binding(component: str, namespace: Any, name: Any, *accounts: str) -> Manifest:
-    """Gives the ClusterRole `name` to ServiceAccounts of a namespace."""
-    return {
-        "apiVersion": _RBAC,
-        "kind": "ClusterRoleBinding",
-        "metadata": _cluster_metadata(component, name),
-        "roleRef": _role_ref("ClusterRole", name),
-        "subjects": subjects(namespace, *accounts),
-    }
-
-
-def _role_ref(kind: str, name: Any) -> Manifest:
-    return {"apiGroup": _RBAC.partition("/")[0], "kind": kind, "name": name}
 
 
 def secret(component: str, namespace: Any, name: str, values: Mapping[str, Any]) -> Manifest:
@@ -132,6 +56,12 @@ def _pod_metadata(component: str, name: str, annotations: Manifest | None) -> Ma
     return {"labels": labels(component, name=name), **({"annotations": annotations} if annotations else {})}
 
 
+def claim(size: str, storage_class: str | None) -> Manifest:
+    """What a pod asks of its disk: `size`, of a StorageClass or of the cluster's default."""
+    asked: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    return {**asked, "storageClassName": storage_class} if storage_class else asked
+
+
 def stateful(
     component: str,
     namespace: Any,
@@ -155,9 +85,6 @@ def stateful(
         retention: `Retain` or `Delete`: what becomes of the disk with the StatefulSet.
         annotations: of the pod: a digest of what it reads makes it start again when that changes.
     """
-    claim: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
-    if storage_class:
-        claim["storageClassName"] = storage_class
     return workload(
         "StatefulSet",
         component,
@@ -168,7 +95,9 @@ def stateful(
         serviceName=name,
         replicas=1,
         persistentVolumeClaimRetentionPolicy={"whenDeleted": retention, "whenScaled": "Retain"},
-        volumeClaimTemplates=[{"metadata": {"name": "data", "labels": labels(component, name=name)}, "spec": claim}],
+        volumeClaimTemplates=[
+            {"metadata": {"name": "data", "labels": labels(component, name=name)}, "spec": claim(size, storage_class)}
+        ],
     )
 
 

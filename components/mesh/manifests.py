@@ -22,13 +22,15 @@ _NAMESPACE = "kubernetes.io/metadata.name"
 
 def network_policies(table: AccessTable, namespace: Any) -> dict[str, Manifest]:
     """All NetworkPolicies of the namespace, by name: one that denies, one for everyone, one for each workload."""
+    # A direction without rules denies all of it, and everyone says nothing about what enters.
+    scraped = _rules(table, table.into(EVERYONE), "from")
     policies = {
         DEFAULT_DENY: _policy(namespace, DEFAULT_DENY, {}, ingress=[], egress=[]),
         EVERYONE: _policy(
             namespace,
             EVERYONE,
             {},
-            **({"ingress": scraped} if (scraped := _rules(table, table.into(EVERYONE), "from")) else {}),
+            **({"ingress": scraped} if scraped else {}),
             egress=_rules(table, table.out_of(EVERYONE), "to"),
         ),
     }

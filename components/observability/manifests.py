@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from components.kube import objects
+from components.kube import objects, rbac
 from components.kube.access import SIDECAR, Neighbour, Port, Workload, named, served
 from components.kube.labels import PART_OF
 from components.kube.model import Scale
@@ -210,9 +210,7 @@ def prometheus(
         mesh: whether there is a mesh.
         annotations: of its pods.
     """
-    volume: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": spec.volume.size}}}
-    if spec.volume.storage_class:
-        volume["storageClassName"] = spec.volume.storage_class
+    volume = objects.claim(spec.volume.size, spec.volume.storage_class)
     found = {"matchLabels": OURS}
     return {
         "apiVersion": _API,
@@ -270,14 +268,12 @@ def roles(spec: ObservabilitySpec, namespace: Any, nodes: Any) -> dict[str, Mani
     """
     made = {}
     for home in (namespace, *sorted({each.namespace for each in spec.exporters.values()})):
-        role = "role" if home is namespace else f"role-{home}"
-        name = PROMETHEUS if home is namespace else nodes
-        made[role] = objects.role(_COMPONENT, home, name, [("", ["pods"], _WATCH)])
-        bound = objects.role_binding(_COMPONENT, home, name)
-        made[f"{role}-binding"] = {**bound, "subjects": objects.subjects(namespace, PROMETHEUS)}
+        role, name = ("role", PROMETHEUS) if home is namespace else (f"role-{home}", nodes)
+        made[role] = rbac.role(_COMPONENT, home, name, [("", ["pods"], _WATCH)])
+        made[f"{role}-binding"] = rbac.role_binding(_COMPONENT, home, name, PROMETHEUS, home=namespace)
     see = [("", ["nodes"], _WATCH), ("", ["nodes/metrics"], ("get",))]
-    made["nodes"] = objects.cluster_role(_COMPONENT, nodes, see)
-    made["nodes-binding"] = objects.cluster_role_binding(_COMPONENT, namespace, nodes, PROMETHEUS)
+    made["nodes"] = rbac.cluster_role(_COMPONENT, nodes, see)
+    made["nodes-binding"] = rbac.cluster_role_binding(_COMPONENT, namespace, nodes, PROMETHEUS)
     return made
 
 
@@ -317,12 +313,12 @@ def _scrape_config(namespace: Any, name: str, content: Manifest) -> Manifest:
 
 def state_role(namespace: Any) -> Manifest:
     """What may be seen by what tells the state of objects."""
-    return objects.role(_COMPONENT, namespace, STATE, [(group, names, _WATCH[1:]) for group, names in _STATES.items()])
+    return rbac.role(_COMPONENT, namespace, STATE, [(group, names, _WATCH[1:]) for group, names in _STATES.items()])
 
 
 def state_binding(namespace: Any) -> Manifest:
     """Gives it that role."""
-    return objects.role_binding(_COMPONENT, namespace, STATE)
+    return rbac.role_binding(_COMPONENT, namespace, STATE)
 
 
 def state_metrics(spec: ManagedPrometheus, image: str, around: Around) -> Manifest:

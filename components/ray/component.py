@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pulumi
 
 from components.base import Component, KubernetesObject, digest, endpoint
-from components.kube import objects
+from components.kube import rbac
 from components.kube.labels import fingerprint
 from components.kube.pods import SECRETS_HASH
 from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
@@ -147,9 +147,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
     ) -> None:
         waiting = self.around(manifests.READY, around.namespace, around.priority_classes["control"])
         role = self.child("ready-role", manifests.ready_role(around.namespace))
-        binding = self.child(
-            "ready-binding", objects.role_binding("ray", around.namespace, manifests.READY), after=[role]
-        )
+        binding = self.child("ready-binding", rbac.role_binding("ray", around.namespace, manifests.READY), after=[role])
         form = self.annotated(manifests.ray_cluster(spec, self._images, replace(around, scaling={})))["spec"]
         job = manifests.ready_job(
             spec,
@@ -166,10 +164,10 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         namespace: pulumi.Output[str],
         priority_classes: dict[str, pulumi.Output[str]],
     ) -> list[KubernetesObject]:
-        account = self.child("operator-account", objects.service_account("ray", namespace, manifests.OPERATOR))
+        account = self.child("operator-account", rbac.service_account("ray", namespace, manifests.OPERATOR))
         role = self.child("operator-role", manifests.operator_role(namespace))
         binding = self.child(
-            "operator-binding", objects.role_binding("ray", namespace, manifests.OPERATOR), after=[account, role]
+            "operator-binding", rbac.role_binding("ray", namespace, manifests.OPERATOR), after=[account, role]
         )
         deployment = manifests.operator_deployment(spec, images, namespace, priority_classes["control"])
         return [self.child("operator", deployment, after=[binding])]

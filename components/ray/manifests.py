@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from components.kube import objects
+from components.kube import objects, rbac
 from components.kube.access import Port, Workload, named
 from components.kube.labels import labels
 from components.kube.pods import (
@@ -161,7 +161,7 @@ def operator_role(namespace: Any) -> Manifest:
         ("rbac.authorization.k8s.io", ["rolebindings"], ["create", "delete", "get", "list", "watch"]),
         ("rbac.authorization.k8s.io", ["roles"], ["create", "delete", "get", "list", "update", "watch"]),
     ]
-    return objects.role("ray", namespace, OPERATOR, rules)
+    return rbac.role("ray", namespace, OPERATOR, rules)
 
 
 def operator_deployment(spec: RaySpec, images: RayImages, namespace: Any, priority_class: Any) -> Manifest:
@@ -464,7 +464,7 @@ def pre_pulls(spec: RaySpec, images: RayImages, namespace: Any, account: Any) ->
 
 def ready_role(namespace: Any) -> Manifest:
     """What `ready_job` has to see."""
-    return objects.role("ray", namespace, READY, [("ray.io", ["rayclusters"], ["get"]), ("", ["pods"], ["list"])])
+    return rbac.role("ray", namespace, READY, [("ray.io", ["rayclusters"], ["get"]), ("", ["pods"], ["list"])])
 
 
 def ready_job(spec: RaySpec, image: str, around: Around, revision: Any) -> Manifest:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.base import Component
-from components.kube import objects
+from components.kube import rbac
 from components.tenancy import manifests
 from components.tenancy.spec import TenancySpec
 
@@ -45,7 +45,7 @@ class Tenancy(Component[TenancyEndpoints], token="mlplatform:tenancy:Tenancy"):
         }
         accounts = [
             self.child(
-                f"account-{account}", objects.service_account("tenancy", spec.namespace, account), after=[namespace]
+                f"account-{account}", rbac.service_account("tenancy", spec.namespace, account), after=[namespace]
             )
             for account in spec.service_accounts
         ]

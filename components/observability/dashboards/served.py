@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from components.observability.alerts.rule import Watched
+from components.observability.alerts.serve import USERS
 from components.observability.dashboards.promql import quantile, rate, share
 
 
@@ -41,9 +42,9 @@ def ray_serve(watched: Watched) -> Served:
 
     Source: Ray 2.60.0, serve/_private/request_ingress_metrics.py; its own counter of errors has 4xx too (proxy.py).
     """
-    series, name, users = watched.series, "ray_serve_num_http_requests_total", 'route!~"/-/.*"'
-    durations = series("ray_serve_http_request_latency_ms_bucket", users)
-    return Served(series(name, users), series(name, f'{users}, status_code=~"5.."'), durations, 1000)
+    series, name = watched.series, "ray_serve_num_http_requests_total"
+    durations = series("ray_serve_http_request_latency_ms_bucket", USERS)
+    return Served(series(name, USERS), series(name, f'{USERS}, status_code=~"5.."'), durations, 1000)
 
 
 def deployments(watched: Watched) -> Served:
