@@ -45,7 +45,7 @@ def pods_hook(name: str, connection: Connection, labels: Mapping[str, str]) -> p
 def explanation(
     owner: str, label: str, pods: Sequence[Object], events: Sequence[Object], logs: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Every pod that is not ready and why, and the warnings about `owner`, as sentences.
+    """Every pod that is not ready and why, and the warnings about `owner`, as sentences: causes before who waits.
 
     Args:
         owner: name of the object that is not ready.
@@ -54,7 +54,11 @@ def explanation(
         events: of the namespace.
         logs: by pod, the end of the log of the init container that its other containers wait for.
     """
-    found = [*unready_pods(pods, logs or {}), *_warnings(events, owner)]
+    held_up = {name for name, *_ in _held_up(pods)}
+    failed = [pod for pod in pods if pod["metadata"]["name"] not in held_up]
+    waiting = [pod for pod in pods if pod["metadata"]["name"] in held_up]
+    logs = logs or {}
+    found = [*unready_pods(failed, logs), *_warnings(events, owner), *unready_pods(waiting, logs)]
     if not any(pod["metadata"].get("labels", {}).get(label) == owner for pod in pods):
         found.append(
             f"no pod of {owner} exists: no operator is there that would create them, or the quota refuses them"

@@ -143,13 +143,29 @@ def istio(spec: MeshSpec, table: AccessTable, namespace: Any) -> dict[str, Manif
         if workload.peers:
             scope = {"workloadSelector": {"labels": dict(workload.selector)}, **_scope(spec, table, workload.peers)}
             made[f"sidecar-{name}"] = _networking("Sidecar", namespace, name, scope)
-    ours = [workload for workload in table.workloads if workload.accounts]
-    for service in dict.fromkeys(service for each in ours for service in (*each.services, *each.peers)):
-        mutual = {"host": _host(table, service), "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}}
-        made[f"destination-{service}"] = _networking("DestinationRule", namespace, service, mutual)
+    for service, accounts in _answering(table).items():
+        names = [f"spiffe://{spec.trust_domain}/ns/{table.namespace}/sa/{account}" for account in accounts]
+        mutual = {"mode": "ISTIO_MUTUAL", "subjectAltNames": names}
+        destination = {"host": _host(table, service), "trafficPolicy": {"tls": mutual}}
+        made[f"destination-{service}"] = _networking("DestinationRule", namespace, service, destination)
     if told := _telemetry(spec):
         made["telemetry"] = _object("telemetry.istio.io/v1", "Telemetry", namespace, "default", told)
     return made
+
+
+def _answering(table: AccessTable) -> dict[str, list[str]]:
+    """Every Service, and the ServiceAccounts that pods behind it may have.
+
+    Said here, because istiod tells clients only of accounts that had pods when it last told them of the Service: for
+    a headless one it does not tell them again when a pod of another account comes (istio commit eed52ebb66ad,
+    pilot/pkg/xds/cds.go, `headlessOnly`), and they refuse that pod's certificate.
+    """
+    found: dict[str, list[str]] = {}
+    for workload in table.workloads:
+        if workload.accounts:
+            for service in (*workload.services, *workload.peers):
+                found[service] = list(dict.fromkeys((*found.get(service, []), *workload.accounts)))
+    return found
 
 
 def _security(kind: str, namespace: Any, name: str, spec: Manifest) -> Manifest:

@@ -1,6 +1,7 @@
 """Decisions about who else may talk to the platform. Who does within it is `components/access.py`."""
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal
@@ -19,6 +20,16 @@ def _cidr(value: str) -> str:
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
 """A range of addresses."""
+
+
+def _trust_domain(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9._-]{1,255}", value):
+        raise ValueError("must be 1 to 255 lowercase letters, digits, '.', '-' or '_', without 'spiffe://'")
+    return value
+
+
+TrustDomain = Annotated[str, AfterValidator(_trust_domain)]
+"""Whose identities they are. Source: the SPIFFE ID standard, section 2.1."""
 
 Why = Annotated[str, Field(min_length=10)]
 """A reason that a reviewer understands."""
@@ -107,6 +118,8 @@ class MeshSpec(Spec):
     """Addresses of the API server, where they change; without, those that it names itself with each `up`."""
     sidecar: SidecarSpec = SidecarSpec()
     """What each sidecar may use."""
+    trust_domain: TrustDomain = "cluster.local"
+    """Of the mesh, as its `meshConfig.trustDomain` says it: the first part of every identity."""
     control_plane: DnsLabel = "istio-system"
     """The namespace of istiod, whose pods have the label `app: istiod`."""
     access_log: Literal["none", "errors", "all"] = "errors"

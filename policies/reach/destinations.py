@@ -3,7 +3,9 @@
 Sources: Istio, "Understanding TLS Configuration" and "Automatic mutual TLS": without a DestinationRule that sets
 `tls`, a sidecar sends mutual TLS to an endpoint that has a sidecar which takes it, and plain text to any other;
 "Destination Rule": a port-level policy does not inherit what it leaves out, `tls` without a mode is DISABLE (the
-first of the enum), a host without a dot is a name in the rule's own namespace; "Traffic Management Best Practices":
+first of the enum), a host without a dot is a name in the rule's own namespace, `subjectAltNames` are those of which a
+server's certificate must have one (a rule with ISTIO_MUTUAL may have them: pilot/pkg/networking/core/cluster_tls.go),
+and without, it must have that of an account that istiod knows behind the host; "Traffic Management Best Practices":
 rules are looked up in the namespace of the client, then of the service, then in the root namespace;
 MostSpecificHostMatch in pilot/pkg/model: an exact host before a longer wildcard before a shorter one.
 """
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 AUTO: Final = "automatic"
 PLAIN: Final = "plain text"
+NOBODY: Final = "nothing, to one whom it does not expect"
 TLS_MODES: Final = ("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")
 CLUSTER_DOMAIN: Final = "svc.cluster.local"
 
@@ -75,8 +78,20 @@ class ServiceEntry:
 
 
 @dataclass(frozen=True)
+class ClientTls:
+    """What clients use: the mode, and the names of which a server's certificate must have one (any where empty)."""
+
+    mode: str
+    names: tuple[str, ...] = ()
+
+    def refuses(self, identity: str) -> bool:
+        """Whether clients end the connection to a server of the mesh that has an identity."""
+        return self.mode == "ISTIO_MUTUAL" and bool(self.names) and f"spiffe://{identity}" not in self.names
+
+
+@dataclass(frozen=True)
 class DestinationRule:
-    """A rule; `tls` is the mode that clients use, None where it leaves that to the mesh."""
+    """A rule; `tls` is what clients use, None where it leaves that to the mesh."""
 
     namespace: str
     name: str
@@ -84,9 +99,9 @@ class DestinationRule:
     clients: Selector
     exported_to: tuple[str, ...]
     has_policy: bool
-    tls: str | None
-    ports: Mapping[int, str | None]
-    subsets: Mapping[str, tuple[str | None, ...]]
+    tls: ClientTls | None
+    ports: Mapping[int, ClientTls | None]
+    subsets: Mapping[str, tuple[ClientTls | None, ...]]
 
     def __str__(self) -> str:
         return f"DestinationRule {self.namespace}/{self.name}"
@@ -107,9 +122,15 @@ class DestinationRule:
         own = namespace == self.namespace
         return not self.exported_to or bool({"*", namespace, *(["."] if own else [])} & {*self.exported_to})
 
-    def mode(self, port: int) -> str | None:
-        """The mode for a port of the Service."""
+    def client(self, port: int) -> ClientTls | None:
+        """What clients use for a port of the Service."""
         return self.ports.get(port, self.tls)
+
+    @property
+    def clients_use(self) -> list[ClientTls]:
+        """All that it says of TLS, for every port and subset."""
+        subsets = [each for said in self.subsets.values() for each in said]
+        return [each for each in (self.tls, *self.ports.values(), *subsets) if each]
 
 
 @dataclass(frozen=True)
@@ -120,8 +141,10 @@ class Destinations:
     rules: tuple[DestinationRule, ...]
     root: str
 
-    def ways(self, source: Pod, target: Pod, port: int) -> list[tuple[str, str]]:
+    def ways(self, source: Pod, target: Pod, port: int, identity: str) -> list[tuple[str, str]]:
         """How a meshed source sends to a container port, once for each Service that leads there, and why.
+
+        `identity` is the target's. It counts where a rule says whom clients expect.
 
         A port that no Service has is passed through as it is ("Understanding Traffic Routing", "Unmatched traffic"),
         which is why Ray in a mesh needs a headless Service that lists every port. Where no Service in the set selects
@@ -136,14 +159,17 @@ class Destinations:
             return [
                 (PLAIN, f"no Service leads to port {port} of {target} (there is {names}): passed through as plain text")
             ]
-        return [self._way(source, service, each.number) for service, each in doors]
+        return [self._way(source, service, each.number, identity) for service, each in doors]
 
-    def _way(self, source: Pod, service: Service, port: int) -> tuple[str, str]:
+    def _way(self, source: Pod, service: Service, port: int, identity: str) -> tuple[str, str]:
         rule = self._rule(source, service)
-        mode = rule.mode(port) if rule else None
-        if mode is None:
+        tls = rule.client(port) if rule else None
+        if tls is None:
             return AUTO, f"no DestinationRule changes TLS to {service.host}: mutual TLS is automatic"
-        return mode, f"{rule} says {mode} to {service.host}"
+        if tls.refuses(identity):
+            expected = ", ".join(tls.names)
+            return NOBODY, f"{rule} expects {expected} behind {service.host}, and not spiffe://{identity}"
+        return tls.mode, f"{rule} says {tls.mode} to {service.host}"
 
     def _rule(self, source: Pod, service: Service) -> DestinationRule | None:
         """The rule that a client uses. In the root namespace only its private rules come before the service's."""
@@ -208,7 +234,7 @@ def read_destination_rule(namespace: str, name: str, spec: Field) -> Destination
     if not spec.has("host"):
         spec.wrong("needs a host")
     policy = spec.child("trafficPolicy")
-    subsets = {item.optional("name"): _all_modes(item.child("trafficPolicy")) for item in spec.items("subsets")}
+    subsets = {item.optional("name"): _all_tls(item.child("trafficPolicy")) for item in spec.items("subsets")}
     return DestinationRule(
         namespace,
         name,
@@ -222,11 +248,11 @@ def read_destination_rule(namespace: str, name: str, spec: Field) -> Destination
     )
 
 
-def _all_modes(policy: Field) -> tuple[str | None, ...]:
+def _all_tls(policy: Field) -> tuple[ClientTls | None, ...]:
     return _read_tls(policy), *_read_port_levels(policy).values()
 
 
-def _read_port_levels(policy: Field) -> dict[int, str | None]:
+def _read_port_levels(policy: Field) -> dict[int, ClientTls | None]:
     levels = {}
     for item in policy.items("portLevelSettings"):
         number = item.child("port").get("number")
@@ -236,6 +262,9 @@ def _read_port_levels(policy: Field) -> dict[int, str | None]:
     return levels
 
 
-def _read_tls(policy: Field) -> str | None:
+def _read_tls(policy: Field) -> ClientTls | None:
     tls = policy.get("tls")
-    return tls.choice("mode", TLS_MODES, "DISABLE") if tls else None
+    if tls is None:
+        return None
+    names = tuple(item.text() for item in tls.items("subjectAltNames"))
+    return ClientTls(tls.choice("mode", TLS_MODES, "DISABLE"), names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policies.reach.destinations import CLUSTER_DOMAIN
+from policies.reach.matching import identity_of
 from policies.reach.words import Flaw, Pod
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def find(objects: Objects, pods: tuple[Pod, ...]) -> Iterator[Flaw]:
                 yield Flaw("mtls-twice", str(policy), what)
     for rule in objects.destination_rules:
         yield from _weak_clients(rule, objects, pods)
+        yield from _unexpected(rule, objects, pods)
 
 
 def _weak_modes(policy: PeerAuthentication) -> Iterator[Flaw]:
@@ -62,14 +64,34 @@ def _misplaced(policy: PeerAuthentication, root: str) -> Iterator[Flaw]:
 
 
 def _weak_clients(rule: DestinationRule, objects: Objects, pods: tuple[Pod, ...]) -> Iterator[Flaw]:
-    subsets = [mode for modes in rule.subsets.values() for mode in modes]
-    weak = sorted({mode for mode in (rule.tls, *rule.ports.values(), *subsets) if mode not in (None, "ISTIO_MUTUAL")})
+    weak = sorted({tls.mode for tls in rule.clients_use if tls.mode != "ISTIO_MUTUAL"})
     if weak and _in_mesh(rule, objects, pods):
         what = (
             f"clients of {rule.host} use {' and '.join(map(str, weak))} instead of the mesh's mutual TLS. Fix: leave"
             " `tls` out, or set ISTIO_MUTUAL"
         )
         yield Flaw("client-tls-weak", str(rule), what)
+
+
+def _unexpected(rule: DestinationRule, objects: Objects, pods: tuple[Pod, ...]) -> Iterator[Flaw]:
+    expected = [tls for tls in rule.clients_use if tls.names]
+    if not expected:
+        return
+    behind = [pod for pod in _behind(rule, objects, pods) if pod.meshed]
+    identities = dict.fromkeys(identity_of(pod, objects.trust_domain) for pod in behind)
+    unexpected = [f"spiffe://{each}" for each in identities if any(tls.refuses(each) for tls in expected)]
+    if unexpected:
+        names = ", ".join(dict.fromkeys(name for tls in expected for name in tls.names))
+        what = (
+            f"clients of {rule.host} expect {names}, and refuse pods behind it, which are {', '.join(unexpected)}. Fix:"
+            " add what is missing to `subjectAltNames`, or give the pods the ServiceAccount that is expected"
+        )
+        yield Flaw("client-tls-names", str(rule), what)
+
+
+def _behind(rule: DestinationRule, objects: Objects, pods: tuple[Pod, ...]) -> list[Pod]:
+    services = [service for service in objects.services if rule.concerns(service.host)]
+    return [pod for pod in pods if any(service.selects(pod) for service in services)]
 
 
 def _in_mesh(rule: DestinationRule, objects: Objects, pods: tuple[Pod, ...]) -> bool:
@@ -79,8 +101,10 @@ def _in_mesh(rule: DestinationRule, objects: Objects, pods: tuple[Pod, ...]) -> 
     entries = [each for each in objects.service_entries if any(map(rule.concerns, each.hosts))]
     if any(each.in_mesh for each in entries):
         return True
-    services = [service for service in objects.services if rule.concerns(service.host)]
-    behind = [pod for pod in pods if any(service.selects(pod) for service in services)]
-    if behind:
+    if behind := _behind(rule, objects, pods):
         return any(pod.meshed for pod in behind)
-    return bool(services) or rule.full_host.endswith(f".{CLUSTER_DOMAIN}") or rule.concerns(f"any.any.{CLUSTER_DOMAIN}")
+    return (
+        any(rule.concerns(service.host) for service in objects.services)
+        or rule.full_host.endswith(f".{CLUSTER_DOMAIN}")
+        or rule.concerns(f"any.any.{CLUSTER_DOMAIN}")
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from policies.reach.destinations import AUTO, PLAIN
+from policies.reach.destinations import AUTO, NOBODY, PLAIN
 from policies.reach.fields import PORTS
 from policies.reach.matching import Call, authorize, identity_of
 from policies.reach.mtls import mode_of
@@ -111,16 +111,19 @@ def _sent(objects: Objects, source: Pod | Address, target: Pod, port: int) -> li
         return [(PLAIN, f"{source} has no sidecar: it sends plain text")]
     if source.certified:
         return [("ISTIO_MUTUAL", f"{source} presents its certificate itself")]
-    return objects.destinations.ways(source, target, port)
+    identity = identity_of(target, objects.trust_domain)
+    return objects.destinations.ways(source, target, port, identity)
 
 
 def _transport(sent: str, taken: str) -> Transport | None:
     """What comes of what the source sends and the target takes (empty: it has no sidecar); None where they do not fit.
 
-    SIMPLE and MUTUAL bring certificates that are not the mesh's: a STRICT sidecar refuses them, any other hands them on
-    to the application as they are, without an identity.
+    One whom the source does not expect gets nothing. SIMPLE and MUTUAL bring certificates that are not the mesh's: a
+    STRICT sidecar refuses them, any other hands them on to the application as they are, without an identity.
     """
     able = taken in ("PERMISSIVE", "STRICT")
+    if sent == NOBODY:
+        return None
     if sent == AUTO:
         return "mutual" if able else "plain"
     if sent == "ISTIO_MUTUAL":

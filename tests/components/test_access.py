@@ -205,6 +205,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["mesh.sidecar.resources", "500m"],
     ),
+    "a trust domain with a scheme": (
+        {"trustDomain": "spiffe://prod.example"},
+        ["mesh.trustDomain: must be 1 to 255", "'spiffe://prod."],
+    ),
     "a log of something else": ({"accessLog": "some"}, ["mesh.accessLog", "'none', 'errors' or 'all'"]),
     "more traces than requests": (
         {"tracing": {"provider": "otel", "samplingPercent": 101}},

@@ -7,7 +7,7 @@ import pytest
 from policies.reach.verdict import PROXY_PORTS
 from tests.support.clients import ask, elsewhere, ended, python, sql, start
 from tests.support.engine import Stack, eventually
-from tests.support.mesh import analysed, misread, sidecar
+from tests.support.mesh import analysed, expected, misread, sidecar
 from tests.support.node import Capture, capture
 from tests.support.ray import dashboard
 
@@ -66,6 +66,18 @@ def test_the_capture_sees_what_is_not_encrypted(dev: Stack) -> None:
             assert "html" in ask(plain, f"{said} http://{address}:5000/", like=None)
     assert {first for called, _, first in found.connections if called == address} == {b"GE".hex()}
     assert found.marked
+
+
+def test_a_proxy_expects_behind_a_service_whoever_may_be_there(dev: Stack) -> None:
+    """Istiod alone would tell it of the accounts that were there when it came (docs/decisions/0018)."""
+    pods = [each for each in dev.get("pods")["items"] if each["status"]["phase"] == "Running"]
+    worker = next(each["metadata"]["name"] for each in pods if each["metadata"]["labels"].get("ray.io/group") == "cpu")
+    taken = expected(dev, worker)
+    for service in dev.get("services")["items"]:
+        selector = service["spec"].get("selector", {}).items()
+        there = {each["spec"]["serviceAccountName"] for each in pods if selector <= each["metadata"]["labels"].items()}
+        assert there <= taken[f"{service['metadata']['name']}.{dev.namespace}.svc.cluster.local"]
+    assert taken[f"ray-nodes.{dev.namespace}.svc.cluster.local"] == {"ray-head", "ray-worker"}
 
 
 def test_what_ends_is_not_kept_by_its_sidecar(dev: Stack) -> None:

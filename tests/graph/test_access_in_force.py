@@ -290,6 +290,10 @@ MUTATIONS: dict[str, Mutation] = {
     "an allowance that denies": lambda made: allowed(made, "mlflow").update(action="DENY"),
     "clients that send plain text": lambda made: sent(made, "mlflow").update(mode="DISABLE"),
     "clients that bring a certificate of their own": lambda made: sent(made, "ray-nodes").update(mode="SIMPLE"),
+    "clients that expect someone else": lambda made: sent(made, "mlflow").update(
+        subjectAltNames=["spiffe://x/ns/y/sa/z"]
+    ),
+    "workers that do not expect the head": lambda made: sent(made, "ray-nodes")["subjectAltNames"].pop(0),
 }
 
 

@@ -43,6 +43,22 @@ def _everywhere() -> list[str]:
     return ["get", kinds, "--namespace=istio-system", "--output=json"]
 
 
+def expected(stack: Stack, pod: str) -> dict[str, set[str]]:
+    """By host of the namespace, the accounts whose certificates the pod's proxy takes there, as the proxy has it."""
+    words = ("pilot-agent", "request", "GET", "config_dump")
+    dump = json.loads(stack.kubectl("exec", pod, "--container=istio-proxy", "--", *words))
+    home = f"/ns/{stack.namespace}/sa/"
+    found: dict[str, set[str]] = {}
+    for part in dump["configs"]:
+        for each in part.get("dynamic_active_clusters", []):
+            way, _, _, host = [*each["cluster"]["name"].split("|"), "", "", ""][:4]
+            if way == "outbound" and host.endswith(f".{stack.namespace}.svc.cluster.local"):
+                tls = each["cluster"]["transport_socket"]["typed_config"]["common_tls_context"]
+                names = tls["combined_validation_context"]["default_validation_context"]["match_subject_alt_names"]
+                found.setdefault(host, set()).update(name["exact"].partition(home)[2] for name in names)
+    return found
+
+
 def sidecar(pod: dict[str, Any]) -> dict[str, Any]:
     """The container of a pod that is its sidecar.
 

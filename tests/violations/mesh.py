@@ -86,6 +86,15 @@ VIOLATIONS = (
         put([{"port": {"number": 6380}, "tls": {"mode": "DISABLE"}}], "spec", "trafficPolicy", "portLevelSettings"),
     ),
     Violation(
+        "dr-tls",
+        "workers that refuse the certificate of Ray's head",
+        "DestinationRule/ray-nodes",
+        put(
+            ["spiffe://cluster.local/ns/data-platform/sa/ray-worker"],
+            *("spec", "trafficPolicy", "tls", "subjectAltNames"),
+        ),
+    ),
+    Violation(
         "injected",
         "a pod that opts out of the mesh",
         "Deployment/feast-registry",

@@ -64,6 +64,16 @@ def test_an_init_container_that_all_others_wait_for_is_named_with_the_end_of_its
     assert "since 2026-11-22T03:01:12Z" in explanation("ray", LABEL, [starting], [])[0]
 
 
+def test_what_failed_is_told_before_who_waits_for_it() -> None:
+    runs = {"running": {"startedAt": "2026-11-22T03:01:12Z"}}
+    waits = pod("ray-cpu-worker", phase="Pending", initContainerStatuses=[{"name": "wait-gcs-ready", "state": runs}])
+    ended = {"terminated": {"reason": "Error", "exitCode": 127, "message": "ray: command not found"}}
+    fails = pod("ray-head", phase="Running", containerStatuses=[{"name": "ray-head", "state": ended}])
+    event = {"type": "Warning", "reason": "FailedToCreate", "message": "no", "involvedObject": {"name": "ray"}}
+    told = explanation("ray", LABEL, [waits, fails], [event], {"ray-cpu-worker": "ray: command not found"})
+    assert [line.split(":")[0] for line in told] == ["pod ray-head", "FailedToCreate", "pod ray-cpu-worker"]
+
+
 def test_a_container_that_ended_is_told_with_its_code_and_the_end_of_its_log() -> None:
     log = "one\ntwo\n/bin/bash: line 1: ray: command not found\n"
     ended = {"terminated": {"reason": "Error", "exitCode": 127, "message": log}}

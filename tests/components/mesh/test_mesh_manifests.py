@@ -1,9 +1,11 @@
 """The access table as NetworkPolicies: shapes that the API server reads in one way only."""
 
+from dataclasses import replace
 from typing import Any
 
-from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Workload, named
-from components.mesh.manifests import network_policies
+from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Workload, named, served
+from components.mesh.manifests import istio, network_policies
+from components.mesh.spec import MeshSpec
 
 WEB = named("web", http=Port(80, "http"), ray=Port(10002, last=10051))
 DATABASE = Workload("database", {"app": "db", "tier": "store"}, ("db",), {"sql": Port(5432)})
@@ -74,3 +76,20 @@ def test_what_everyone_may_is_of_every_pod() -> None:
     assert made["everyone"]["policyTypes"] == ["Egress"]
     assert len(made["everyone"]["egress"]) == 2
     assert made["web"]["ingress"][0]["from"] == [{"podSelector": {}}]
+
+
+def test_behind_a_service_clients_expect_the_accounts_of_all_its_workloads() -> None:
+    head = replace(served("head", gcs=Port(6379)), peers=("nodes",))
+    worker = replace(named("worker", tasks=Port(10002)), accounts=("worker", "gpu-worker"), peers=("nodes",))
+    made = istio(MeshSpec(trust_domain="prod.example"), AccessTable("ns", (head, worker, WEB), (), ()), "ns")
+    rules = {name: each["spec"] for name, each in made.items() if each["kind"] == "DestinationRule"}
+    assert {name: rule["host"] for name, rule in rules.items()} == {
+        "destination-head": "head.ns.svc.cluster.local",
+        "destination-nodes": "nodes.ns.svc.cluster.local",
+    }
+    expected = {name: rule["trafficPolicy"]["tls"]["subjectAltNames"] for name, rule in rules.items()}
+    here = "spiffe://prod.example/ns/ns/sa"
+    assert expected == {
+        "destination-head": [f"{here}/head"],
+        "destination-nodes": [f"{here}/head", f"{here}/worker", f"{here}/gpu-worker"],
+    }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.reach import Pod
+from policies.reach import Objects, Pod, reach
 from tests.policies.reach.support import Manifest, judged, meshed, pod, policy
 
 CLIENT = meshed("client", "web")
@@ -52,6 +52,35 @@ def test_tls_without_a_mode_is_disabled() -> None:
     found = [service(), rule("reviews", None, trafficPolicy={"tls": {}})]
     assert outcome(found) == "plain"
     assert outcome([*found, STRICT]) == "denied"
+
+
+OWN, OTHER = "spiffe://cluster.local/ns/foo/sa/default", "spiffe://cluster.local/ns/foo/sa/other"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [([OWN], "mutual"), ([OTHER, OWN], "mutual"), ([], "mutual"), ([OTHER], "denied")]
+)
+def test_clients_talk_only_to_whom_the_rule_expects(names: list[str], expected: str) -> None:
+    named = rule(HOST, None, trafficPolicy={"tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": names}})
+    assert outcome([service(), named]) == expected
+    level = {"port": {"number": 80}, "tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": names}}
+    assert outcome([service(), rule(HOST, None, trafficPolicy={"portLevelSettings": [level]})]) == expected
+
+
+def test_names_say_nothing_to_a_client_without_a_sidecar_and_are_told_when_they_refuse() -> None:
+    named = rule(HOST, None, trafficPolicy={"tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": [OTHER]}})
+    assert outcome([service(), named], source=pod("client", "web")) == "plain"
+    assert (
+        f"expects {OTHER} behind {HOST}, and not {OWN}" in judged([service(), named], CLIENT, SERVER, 8000).because[0]
+    )
+
+
+def test_names_are_in_the_trust_domain_of_the_mesh() -> None:
+    here = "spiffe://prod.example/ns/foo/sa/default"
+    named = rule(HOST, None, trafficPolicy={"tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": [here]}})
+    found = Objects.of([service(), named], trust_domain="prod.example")
+    assert reach(found, CLIENT, SERVER, 8000).allowed
+    assert outcome([service(), named]) == "denied"
 
 
 @pytest.mark.parametrize(

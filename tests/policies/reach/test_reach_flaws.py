@@ -28,6 +28,11 @@ def client(host: str, **traffic: Any) -> Manifest:
     return policy(RULE, {"host": host, "trafficPolicy": traffic})
 
 
+def expecting(*accounts: str) -> Manifest:
+    names = [f"spiffe://cluster.local/ns/foo/sa/{account}" for account in accounts]
+    return {"tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": names}}
+
+
 def entry(location: str) -> Manifest:
     return policy("ServiceEntry", {"hosts": ["db.example.com"], "location": location}, "db")
 
@@ -89,6 +94,10 @@ BAD: list[tuple[str, list[Manifest], tuple[Pod, ...]]] = [
     ("client-tls-weak", [client("x", portLevelSettings=[{"port": {"number": 80}, **DISABLE}])], ()),
     ("client-tls-weak", [policy(RULE, {"host": "x", "subsets": [{"name": "v1", "trafficPolicy": DISABLE}]})], ()),
     ("client-tls-weak", [client("x", **DISABLE), service()], (MESHED,)),
+    ("client-tls-names", [client("x", **expecting("y")), service()], (MESHED,)),
+    ("client-tls-names", [client("*.local", **expecting("y")), service()], (MESHED,)),
+    ("client-tls-names", [client("x", portLevelSettings=[{"port": {"number": 80}, **expecting("y")}]), service()],
+     (MESHED,)),
     ("client-tls-weak", [client("db.example.com", **DISABLE), entry("MESH_INTERNAL")], ()),
     ("client-tls-weak", [client("*.example.com", **DISABLE), entry("MESH_INTERNAL")], ()),
     ("authorization-split-rule", [authz(WHO, WHERE)], ()),
@@ -148,6 +157,10 @@ CLEAN: list[tuple[str, list[Manifest], tuple[Pod, ...]]] = [
     ("mtls-ports-without-selector", [mode("STRICT", selector=SELECTOR, portLevelMtls={80: {"mode": "STRICT"}})], ()),
     ("selector-in-root-namespace", [mode("STRICT", "istio-system"), authz(WHO, selector=SELECTOR)], ()),
     ("client-tls-weak", [client("x", tls={"mode": "ISTIO_MUTUAL"})], ()),
+    ("client-tls-names", [client("x", **expecting("default", "y")), service()], (MESHED,)),
+    ("client-tls-names", [client("x", **expecting()), service()], (MESHED,)),
+    ("client-tls-names", [client("x", **expecting("y")), service()], (POD,)),
+    ("client-tls-names", [client("x", **expecting("y")), service({"app": "y"})], (MESHED,)),
     ("client-tls-weak", [client("x", connectionPool={})], ()),
     ("client-tls-weak", [client("db.example.com", tls={"mode": "SIMPLE"})], ()),
     ("client-tls-weak", [client("*.example.com", **DISABLE), service()], ()),
