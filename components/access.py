@@ -111,7 +111,7 @@ def access_table(
         *ray_workloads(ray),
         *mlflow_workloads(mlflow, watched=watch is not None),
         *feast_workloads(feast),
-        *stores.workloads(stores_spec),
+        *stores.workloads(stores_spec, watched=watch is not None),
         *observability.workloads(watch),
         Workload("clients", CLIENT_LABELS, tenancy.service_accounts),
     )

@@ -57,6 +57,7 @@ class Platform:
             namespace=tenancy.endpoints.namespace,
             priority_classes=tenancy.endpoints.priority_classes,
             generation=settings.secrets.generation,
+            watched=settings.observability is not None,
             pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,

@@ -40,6 +40,7 @@ def watched(settings: "Settings", spec: "ObservabilitySpec") -> Watched:
         },
         gpus=shown("gpu") and any(group.gpu for group in settings.ray.worker_groups),
         autoscalers=tuple(_autoscalers(settings)),
+        stores=tuple(name for name, store in external_stores(settings.stores).items() if not store),
         database=_service(settings, POSTGRES),
         bucket=_service(settings, OBJECT_STORE),
         materialization=settings.feast.materialization is not None,

@@ -47,6 +47,8 @@ REFERENCES = {
     "prometheus-operator": "quay.io/prometheus-operator/prometheus-operator:v0.93.1",
     "prometheus-config-reloader": "quay.io/prometheus-operator/prometheus-config-reloader:v0.93.1",
     "kube-state-metrics": "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
+    "postgres-exporter": "quay.io/prometheuscommunity/postgres-exporter:v0.19.1",
+    "redis-exporter": "oliver006/redis_exporter:v1.82.0",
     "pilot": "ml-platform/pilot:1.31-eed52ebb66ad",
     "proxyv2": "ml-platform/proxyv2:1.31-eed52ebb66ad",
 }

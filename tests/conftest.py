@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from sandbox.tools import Toolbox, install
 from sandbox.workspace import PACKAGES
+
+# A busy machine is no fault of what is tested, and what failed once is an example in a test, not in a database.
+settings.register_profile("ml-platform", deadline=None, database=None)
+settings.load_profile("ml-platform")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -43,12 +43,13 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
         namespace: pulumi.Output[str],
         priority_classes: dict[str, pulumi.Output[str]],
         generation: int,
+        watched: bool,
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts, pod_annotations=pod_annotations, on_error=on_error)
-        self._images, self._generation = images, generation
+        self._images, self._generation, self._watched = images, generation, watched
         self._namespace, self._priority_class = namespace, priority_classes["control"]
         self.publish(
             StoresEndpoints(databases=self._databases(spec), redis=self._redis(spec), buckets=self._buckets(spec))
@@ -56,6 +57,9 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
 
     def _databases(self, spec: StoresSpec) -> dict[str, Database]:
         external = spec.postgres.external
+        roles = dict.fromkeys(database.role for database in spec.databases)
+        owners = {role: self._passwords(f"database-{role}", manifests.PASSWORD) for role in roles}
+        passwords = {role: owner.ref(manifests.PASSWORD) for role, owner in owners.items()}
         if external:
             server = Database(
                 endpoint=_address(None, external.host, external.port),
@@ -66,17 +70,19 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             )
         else:
             admin = self._passwords("postgres-admin", manifests.PASSWORD)
-            password = admin.ref(manifests.PASSWORD)
+            password, beside, read = admin.ref(manifests.PASSWORD), [], admin.digest
+            if self._watched:
+                told = self._passwords("postgres-exporter", manifests.PASSWORD).ref(manifests.PASSWORD)
+                beside = [manifests.postgres_exporter(self._images.postgres_exporter, told)]
+                passwords[manifests.EXPORTER], read = told, digest(password, told)
+            around = self._meets(manifests.POSTGRES)
             store = manifests.postgres(
-                spec.postgres.embedded, self._images.postgres, self._meets(manifests.POSTGRES), password
+                spec.postgres.embedded, self._images.postgres, around, password, *beside, digest=read
             )
             address, _ = self._embedded(manifests.POSTGRES, None, store, admin.secret)
             server = Database(
                 endpoint=address, name=manifests.ADMIN, owner=manifests.ADMIN, password=password, tls="disable"
             )
-        roles = dict.fromkeys(database.role for database in spec.databases)
-        owners = {role: self._passwords(f"database-{role}", manifests.PASSWORD) for role in roles}
-        passwords = {role: owner.ref(manifests.PASSWORD) for role, owner in owners.items()}
         job = manifests.databases_job(
             spec.databases,
             passwords,
@@ -105,11 +111,12 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             address = _address("rediss" if external.tls else "redis", external.host, external.port)
             return KeyValueStore(endpoint=address, password=reference, tls=external.tls)
         password = self._passwords("redis-auth", manifests.PASSWORD)
-        store = manifests.redis(
-            spec.redis.embedded, self._images.redis, self._meets(manifests.REDIS), password.ref(manifests.PASSWORD)
-        )
+        told = password.ref(manifests.PASSWORD)
+        beside = [manifests.redis_exporter(self._images.redis_exporter, told)] if self._watched else []
+        around = self._meets(manifests.REDIS)
+        store = manifests.redis(spec.redis.embedded, self._images.redis, around, told, *beside)
         address, server = self._embedded(manifests.REDIS, "redis", store, password.secret)
-        return KeyValueStore(endpoint=address, password=password.ref(manifests.PASSWORD), after=(server,))
+        return KeyValueStore(endpoint=address, password=told, after=(server,))
 
     def _buckets(self, spec: StoresSpec) -> dict[str, Bucket]:
         external = spec.object_store.external

@@ -4,6 +4,7 @@ Source of the environment of PostgreSQL: the official image, https://hub.docker.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from components.kube import objects
@@ -54,20 +55,33 @@ PASSWORD, USERNAME = "password", "username"
 ACCESS_KEY, SECRET_KEY = "access-key", "secret-key"
 ADMIN = "postgres"
 
+EXPORTER = "postgres_exporter"
+"""The role by which PostgreSQL is watched: it may read statistics, and no table. No owner has a name like that."""
+
+_METRICS = "metrics"
+_EXPORTERS = {POSTGRES: Port(9187, "http"), REDIS: Port(9121, "http")}
+# https://github.com/prometheus/prometheus/wiki/Default-port-allocations.
+
 _USERS = {POSTGRES: 999, REDIS: 999, OBJECT_STORE: 65532, "client": 65532}
 # 999 is the server's user in the official images of PostgreSQL and Redis; PostgreSQL must find it in /etc/passwd.
 
 
-def workloads(spec: StoresSpec) -> list[Workload]:
-    """The stores in the namespace, and the Jobs that make what lies in them."""
+def workloads(spec: StoresSpec, *, watched: bool) -> list[Workload]:
+    """The stores in the namespace, and the Jobs that make what lies in them; `watched`: whether someone scrapes."""
     found = [named(job) for job in (DATABASES, BUCKETS)]
     for name, store in external_stores(spec).items():
         if not store:
-            found.append(served(name, **{name: Port(*PORTS[name])}))
+            own = served(name, **{name: Port(*PORTS[name])})
+            found.append(_with_exporter(own) if watched and name in _EXPORTERS else own)
         elif store.pods:
             host, port = store.address
             found.append(Workload(name, store.pods, (), {name: Port(port)}, services=(host.partition(".")[0],)))
     return found
+
+
+def _with_exporter(store: Workload) -> Workload:
+    ports = {**store.ports, _METRICS: _EXPORTERS[store.name]}
+    return replace(store, ports=ports, metrics={_METRICS: "/metrics"})
 
 
 def neighbours(spec: StoresSpec) -> list[Neighbour]:
@@ -92,8 +106,19 @@ def external_stores(
     return {POSTGRES: spec.postgres.external, REDIS: spec.redis.external, OBJECT_STORE: spec.object_store.external}
 
 
-def postgres(spec: EmbeddedPostgres, image: str, around: Around, admin: SecretRef) -> Manifest:
-    """PostgreSQL; it takes the password of its administrator whenever it starts."""
+def postgres(
+    spec: EmbeddedPostgres, image: str, around: Around, admin: SecretRef, *beside: Manifest, digest: Any
+) -> Manifest:
+    """PostgreSQL; it takes the password of its administrator whenever it starts.
+
+    Args:
+        spec: decisions.
+        image: of the server.
+        around: its namespace.
+        admin: the administrator's password.
+        *beside: further containers.
+        digest: of all passwords in its pod.
+    """
     own: Manifest = {
         "env": [
             secret_env("POSTGRES_PASSWORD", admin),
@@ -104,11 +129,47 @@ def postgres(spec: EmbeddedPostgres, image: str, around: Around, admin: SecretRe
         **_probes(exec_probe("pg_isready", "--quiet", "--host=127.0.0.1", f"--username={ADMIN}")),
     }
     empty = {"run": "/var/run/postgresql", "tmp": "/tmp"}  # noqa: S108 the container's own
-    return _store(POSTGRES, spec, image, own, around, digest=admin.digest, disk={"data": "/data"}, empty=empty)
+    return _store(POSTGRES, spec, image, own, around, *beside, digest=digest, disk={"data": "/data"}, empty=empty)
 
 
-def redis(spec: EmbeddedRedis, image: str, around: Around, password: SecretRef) -> Manifest:
-    """Redis, which writes everything down and refuses what it has no room for."""
+def postgres_exporter(image: str, password: SecretRef) -> Manifest:
+    """What tells of the PostgreSQL of its pod.
+
+    Source: README.md of postgres_exporter 0.19, "Environment Variables".
+    """
+    env = [
+        {"name": "DATA_SOURCE_URI", "value": f"localhost:{PORTS[POSTGRES][0]}/postgres?sslmode=disable"},
+        {"name": "DATA_SOURCE_USER", "value": EXPORTER},
+        secret_env("DATA_SOURCE_PASS", password),
+    ]
+    return _exporter(POSTGRES, image, env)
+
+
+def redis_exporter(image: str, password: SecretRef) -> Manifest:
+    """What tells of the Redis of its pod.
+
+    Source: README.md of redis_exporter 1.82, "Command line flags".
+    """
+    address = {"name": "REDIS_ADDR", "value": f"redis://localhost:{PORTS[REDIS][0]}"}
+    return _exporter(REDIS, image, [address, secret_env("REDIS_PASSWORD", password)])
+
+
+def _exporter(store: str, image: str, env: list[Manifest]) -> Manifest:
+    """It answers also when its store does not, which it then tells."""
+    probe = http_probe("/", _METRICS, initial=0)
+    return container(
+        _METRICS,
+        image,
+        small("10m", "64Mi"),
+        env=env,
+        ports=[{"name": _METRICS, "containerPort": _EXPORTERS[store].number}],
+        readinessProbe=probe,
+        livenessProbe={**probe, "failureThreshold": 6},
+    )
+
+
+def redis(spec: EmbeddedRedis, image: str, around: Around, password: SecretRef, *beside: Manifest) -> Manifest:
+    """Redis, which writes everything down and refuses what it has no room for; `beside`: further containers."""
     # A rewrite of the append-only file and the buffers of clients need the rest.
     data = int(number(spec.resources.limits.memory) * 3 / 4)
     own: Manifest = {
@@ -127,7 +188,7 @@ def redis(spec: EmbeddedRedis, image: str, around: Around, password: SecretRef) 
         "env": [secret_env("REDIS_PASSWORD", password)],
         **_probes(exec_probe("sh", "-c", 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG')),
     }
-    return _store(REDIS, spec, image, own, around, digest=password.digest, disk={"data": "/data"})
+    return _store(REDIS, spec, image, own, around, *beside, digest=password.digest, disk={"data": "/data"})
 
 
 def object_store(spec: EmbeddedObjectStore, image: str, around: Around, keys: SecretRef) -> Manifest:
@@ -154,7 +215,7 @@ def _store(
     image: str,
     own: Manifest,
     around: Around,
-    *,
+    *beside: Manifest,
     digest: Any,
     disk: Mapping[str, str],
     empty: Mapping[str, str] | None = None,
@@ -167,6 +228,7 @@ def _store(
         image: of the server.
         own: what its container has that others have not.
         around: its namespace.
+        *beside: further containers.
         digest: of its passwords: it starts again with new ones.
         disk: `data`, or a directory in it, to where the container sees it.
         empty: empty directories by name, to where the container sees them.
@@ -183,7 +245,7 @@ def _store(
         "stores",
         around.namespace,
         name,
-        pod=pod(around, _USERS[name], server, terminationGracePeriodSeconds=30, volumes=volumes),
+        pod=pod(around, _USERS[name], server, *beside, terminationGracePeriodSeconds=30, volumes=volumes),
         size=spec.volume.size,
         storage_class=spec.volume.storage_class,
         retention=spec.volume.retention,
@@ -209,7 +271,7 @@ def databases_job(
 
     Args:
         databases: what to make.
-        passwords: of the owners, by role.
+        passwords: of the owners, by role, and of `EXPORTER`, which is then made too.
         image: with the clients of the stores.
         around: where it runs.
         server: where to, with its administrator.
@@ -218,6 +280,7 @@ def databases_job(
     env = [
         *postgres_env(server),
         {"name": "DATABASES", "value": " ".join(f"{database.name}:{database.role}" for database in databases)},
+        *([{"name": "EXPORTER", "value": EXPORTER}] if EXPORTER in passwords else []),
         *(secret_env(f"PASSWORD_{role.upper().replace('-', '_')}", password) for role, password in passwords.items()),
     ]
     return _client_job(DATABASES, image, around, env, {SECRETS_HASH: digest})

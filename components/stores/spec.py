@@ -45,6 +45,10 @@ class StoresImages(Spec):
     """The S3-compatible server."""
     store_client: ImageRef
     """Clients of PostgreSQL and S3: makes databases, roles and buckets."""
+    postgres_exporter: ImageRef
+    """Tells Prometheus of PostgreSQL."""
+    redis_exporter: ImageRef
+    """Tells Prometheus of Redis."""
 
 
 class EmbeddedPostgres(Spec):

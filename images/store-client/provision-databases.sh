@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes every database of $DATABASES (each NAME:OWNER) and the role that owns it, with the password in PASSWORD_<OWNER>.
-# Running it again changes nothing but a password that was rotated. Server and administrator come from libpq's own
-# environment.
+# With EXPORTER, also the role by which PostgreSQL is watched. Running it again changes nothing but a password that was
+# rotated. Server and administrator come from libpq's own environment.
 set -eu
 until pg_isready --quiet; do sleep 1; done # the Job has a bound
 for pair in $DATABASES; do
@@ -19,3 +19,14 @@ REVOKE CONNECT, TEMPORARY ON DATABASE :"name" FROM PUBLIC;
 SQL
   echo "database $name: there, owned by role $owner"
 done
+if [ -n "${EXPORTER:-}" ]; then
+  PASSWORD=$(printenv "PASSWORD_$(printf '%s' "$EXPORTER" | tr a-z- A-Z_)")
+  export PASSWORD
+  psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --set=exporter="$EXPORTER" --dbname=postgres << 'SQL'
+\getenv password PASSWORD
+SELECT format('CREATE ROLE %I LOGIN', :'exporter') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'exporter') \gexec
+ALTER ROLE :"exporter" LOGIN PASSWORD :'password';
+GRANT pg_monitor TO :"exporter";
+SQL
+  echo "role $EXPORTER: there, may read statistics"
+fi

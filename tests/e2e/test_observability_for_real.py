@@ -35,7 +35,7 @@ OBSERVABILITY: dict[str, Any] = {
     },
 }
 SCRAPED = {
-    *("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server"),
+    *("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "postgres", "redis"),
     *("prometheus", "kube-state-metrics", "kubelet", "sidecar"),
 }
 

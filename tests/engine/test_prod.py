@@ -165,6 +165,19 @@ def test_the_way_in_is_there_and_nobody_waited_for_a_controller(prod: Stack) -> 
     }
 
 
+def test_the_clusters_prometheus_finds_monitors_and_rules_by_its_labels(prod: Stack) -> None:
+    published = prod.outputs()["observability"]
+    assert published["prometheus"] is None
+    labels = ",".join(f"{key}={value}" for key, value in published["selector"].items())
+    assert "release=kube-prometheus-stack" in labels
+    monitors = prod.get("podmonitors.monitoring.coreos.com", "--selector", labels)["items"]
+    named = {each["metadata"]["name"]: each["spec"].get("scrapeClass") for each in monitors}
+    in_the_mesh = ("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server")
+    assert named == {**dict.fromkeys(in_the_mesh, "istio-mesh"), "sidecar": None}
+    assert len(prod.get("prometheusrules.monitoring.coreos.com", "--selector", labels)["items"]) >= 10
+    assert prod.get("prometheuses.monitoring.coreos.com")["items"] == []
+
+
 def other_ways_in(namespace: str) -> list[dict[str, Any]]:
     """Objects of settings that prod does not have."""
     hosts = {"api": {"hosts": ["api.example.com"], "authentication": "jwt"}, "mlflow": {"hosts": ["ml.example.com"]}}

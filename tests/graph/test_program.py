@@ -17,17 +17,15 @@ from tests.support.recorder import Recording, Registration, record
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass"}
 
 
-PROMETHEUS: dict[str, Any] = {"dev": {"managed": {}}, "prod": {"existing": {"scrapeClass": "istio"}}}
-"""Who watches a stack, where it is watched."""
-
-
 def settings_of(stack: str, *, watched: bool = False) -> Settings:
+    """The settings of a stack as they are, or with a Prometheus of its own."""
     config = stack_config(stack)
     if stack == "prod":
         config["kubernetes:context"] = "a-cluster"
     if watched:
-        config["ml-platform:cluster"]["addons"].append("prometheus-operator")
-        config["ml-platform:observability"] = {"prometheus": PROMETHEUS[stack]}
+        addons = config["ml-platform:cluster"]["addons"]
+        config["ml-platform:cluster"]["addons"] = sorted({*addons, "prometheus-operator"})
+        config["ml-platform:observability"] = {"prometheus": {"managed": {}}}
     return load_with(config, stack)[0]
 
 
@@ -229,7 +227,7 @@ def test_ingress_controllers_are_told_to_send_to_services_and_not_to_pods(record
 def behind_a_gateway(**changed: Any) -> Recording:
     """Prod with another gateway."""
     config = {**stack_config("prod"), "kubernetes:context": "a-cluster"}
-    config["ml-platform:cluster"] = {"kind": "existing", "addons": ["cert-manager", "gateway-api", "istio", "kong"]}
+    config["ml-platform:cluster"]["addons"].append("cert-manager")
     config["ml-platform:tenancy"] = {**config["ml-platform:tenancy"], "meshInjection": True}
     config["ml-platform:gateway"] = {**config["ml-platform:gateway"], **changed}
     return record(load_with(config, "prod")[0], stack="prod")

@@ -171,7 +171,7 @@ def holders_of_secrets(draw: Any) -> Manifest:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150)
 @given(st.lists(holders_of_secrets(), min_size=1, max_size=3))
 def test_no_rule_shows_what_stands_where_secrets_do(rule: Any, found: list[Manifest]) -> None:
     told = " ".join(each.message for each in judge(rule, found))

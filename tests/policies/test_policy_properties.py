@@ -77,7 +77,6 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
         quantity.parse(text)
 
 
-@settings(deadline=None, database=None)
 @given(st.fractions(0, 10**6))
 def test_a_shown_amount_is_never_rounded_down(amount: Fraction) -> None:
     assert Fraction(quantity.show("limits.cpu", amount).removesuffix(" CPU")) >= amount
@@ -115,7 +114,7 @@ def stacks(draw: st.DrawFn, rule: Any) -> list[Manifest]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_no_resource_makes_a_rule_fail_or_take_long(rule: Any, data: st.DataObject) -> None:
     found = data.draw(stacks(rule))

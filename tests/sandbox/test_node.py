@@ -171,6 +171,8 @@ def test_a_sandbox_of_simulated_nodes_wants_no_tool_of_a_real_one() -> None:
         "prometheus",
         "prometheus-config-reloader",
         "kube-state-metrics",
+        "postgres-exporter",
+        "redis-exporter",
     }
     assert set(tools.wanted(real=True)) == {name for name, tool in tools.load().items() if not tool.bench}
 

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Token, Workload, served
@@ -79,7 +79,6 @@ def _numbers(port: Port) -> range:
     return range(port.number, (port.last or port.number) + 1)
 
 
-@settings(deadline=None)
 @given(tables())
 def test_policies_of_any_table_say_what_it_says(table: AccessTable) -> None:
     assert list(differences(table, rendered(table))) == []

@@ -14,11 +14,16 @@ OURS = {
     ("kuberay-operator", 8080),
     ("mlflow", 8001),
     ("feast-server", 8000),
+    ("postgres", 9187),
+    ("redis", 9121),
     (EVERYONE, 15090),
 }
 
 
 MANAGED_TOO = OURS | {("kube-state-metrics", 8080), ("kubelet", 10250), ("api-server", 6443)}
+
+
+ELSEWHERE = {"ml-platform:stores": {"redis": {"external": {"host": "redis.example.com", "passwordSecret": "redis"}}}}
 
 
 def table(asked: dict[str, Any]) -> AccessTable:
@@ -35,6 +40,7 @@ def reached(found: AccessTable) -> set[tuple[str, int]]:
         (config(MANAGED), MANAGED_TOO),
         (config(MANAGED, injected=False), MANAGED_TOO - {(EVERYONE, 15090)}),
         (config(EXISTING), OURS),
+        ({**config(EXISTING), **ELSEWHERE}, OURS - {("redis", 9121)}),
         (exporter(), MANAGED_TOO | {("gateway-metrics", 8100)}),
     ],
 )

@@ -16,6 +16,7 @@ from components.stores.spec import (
     EmbeddedObjectStore,
     EmbeddedPostgres,
     EmbeddedRedis,
+    StoresSpec,
 )
 from tests.support.manifests import container, environment, pod, restricted
 
@@ -23,7 +24,7 @@ AROUND = Around("data-platform", "stores", "control")
 SECRET = SecretRef(name="secret", key="password")
 
 STORES: dict[str, dict[str, Any]] = {
-    "postgres": manifests.postgres(EmbeddedPostgres(), "postgres:15", AROUND, SECRET),
+    "postgres": manifests.postgres(EmbeddedPostgres(), "postgres:15", AROUND, SECRET, digest="digest"),
     "redis": manifests.redis(EmbeddedRedis(), "redis:7.0", AROUND, SECRET),
     "object-store": manifests.object_store(
         EmbeddedObjectStore(), "s3:1", AROUND, SecretRef(name="keys", key="access-key")
@@ -47,7 +48,17 @@ JOBS: dict[str, dict[str, Any]] = {
         Bucket("http://s3:9000", "eu-central-1", "", SecretRef(name="s3", key="id"), SecretRef(name="s3", key="key")),
     ),
 }
-ALL = {**STORES, **JOBS}
+TOLD = SecretRef(name="postgres-exporter", key="password")
+WATCHED: dict[str, dict[str, Any]] = {
+    "watched postgres": manifests.postgres(
+        *(EmbeddedPostgres(), "postgres:15", AROUND, SECRET, manifests.postgres_exporter("exporter:1", TOLD)),
+        digest="digest",
+    ),
+    "watched redis": manifests.redis(
+        EmbeddedRedis(), "redis:7.0", AROUND, SECRET, manifests.redis_exporter("exporter:1", SECRET)
+    ),
+}
+ALL = {**STORES, **JOBS, **WATCHED}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -71,7 +82,7 @@ def test_a_store_has_a_disk_that_is_kept_and_three_probes(name: str) -> None:
 
 def test_disk_class_and_retention_are_choices() -> None:
     volume = Volume(size="7Gi", storage_class="fast", retention="Delete")
-    spec = manifests.postgres(EmbeddedPostgres(volume=volume), "postgres:15", AROUND, SECRET)["spec"]
+    spec = manifests.postgres(EmbeddedPostgres(volume=volume), "postgres:15", AROUND, SECRET, digest="")["spec"]
     assert spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Delete"
     claim = spec["volumeClaimTemplates"][0]["spec"]
     assert (claim["storageClassName"], claim["resources"]["requests"]["storage"]) == ("fast", "7Gi")
@@ -113,3 +124,46 @@ def test_the_buckets_job_makes_all_and_versions_those_that_ask_for_it() -> None:
     assert (found["AWS_ENDPOINT_URL_S3"], found["AWS_REGION"]) == ("http://s3:9000", "eu-central-1")
     assert found["BUCKETS"].split() == ["mlflow-artifacts", "backups"]
     assert found["VERSIONED"].split() == ["mlflow-artifacts"]
+
+
+def test_an_exporter_asks_the_store_of_its_own_pod() -> None:
+    postgres, redis = (pod(each)["containers"] for each in WATCHED.values())
+    assert [[each["name"] for each in containers] for containers in (postgres, redis)] == [
+        ["postgres", "metrics"],
+        ["redis", "metrics"],
+    ]
+    told = {each["name"]: each.get("value", each.get("valueFrom")) for each in postgres[1]["env"]}
+    assert told == {
+        "DATA_SOURCE_URI": "localhost:5432/postgres?sslmode=disable",
+        "DATA_SOURCE_USER": "postgres_exporter",
+        "DATA_SOURCE_PASS": {"secretKeyRef": {"name": "postgres-exporter", "key": "password"}},
+    }
+    told = {each["name"]: each.get("value", each.get("valueFrom")) for each in redis[1]["env"]}
+    assert told == {
+        "REDIS_ADDR": "redis://localhost:6379",
+        "REDIS_PASSWORD": {"secretKeyRef": {"name": "secret", "key": "password"}},
+    }
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_store_of_the_platform_is_scraped_where_its_exporter_listens(watched: bool) -> None:
+    there = {each.name: each for each in manifests.workloads(StoresSpec(), watched=watched)}
+    for name, manifest in zip(("postgres", "redis"), WATCHED.values(), strict=True):
+        (exporter,) = [each for each in pod(manifest)["containers"] if each["name"] == "metrics"]
+        (listens,) = exporter["ports"]
+        assert there[name].metrics == ({listens["name"]: "/metrics"} if watched else {})
+        port = there[name].ports.get(listens["name"])
+        assert (port and port.number) == (listens["containerPort"] if watched else None)
+    assert there["object-store"].metrics == {}
+
+
+def test_the_databases_job_makes_the_exporters_role_where_it_has_a_password_for_it() -> None:
+    job = manifests.databases_job(
+        *((DatabaseSpec(name="mlflow"),), {"mlflow": SECRET, manifests.EXPORTER: TOLD}, "client:1", AROUND),
+        server=Database(Endpoint("db", 5432, "db:5432"), "postgres", "postgres", SECRET, "disable"),
+        digest="digest",
+    )
+    found = environment(job)
+    assert found["EXPORTER"] == "postgres_exporter"
+    assert found["PASSWORD_POSTGRES_EXPORTER"] == {"name": "postgres-exporter", "key": "password"}
+    assert "EXPORTER" not in environment(JOBS["databases"])

@@ -207,7 +207,7 @@ VALUES = st.recursive(
 KINDS = st.sampled_from([NET, PEER, AUTHZ, RULE, SERVICE, "Namespace", "ServiceEntry"])
 
 
-@settings(max_examples=400, deadline=None, database=None)
+@settings(max_examples=400)
 @given(st.lists(st.tuples(KINDS, VALUES), min_size=1, max_size=3), VALUES)
 def test_whatever_comes_is_read_or_refused(drawn: list[tuple[str, Any]], whole: Any) -> None:
     for found in ([policy(kind, spec, f"p{n}") for n, (kind, spec) in enumerate(drawn)], [whole]):

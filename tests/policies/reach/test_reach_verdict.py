@@ -157,7 +157,7 @@ def numbered(found: list[Manifest]) -> list[Manifest]:
 KINDS = st.sampled_from([NETWORK, PEER, AUTHORIZATION, AUTHORIZATION, CLIENT_RULE, SERVICES]).flatmap(lambda kind: kind)
 SETS = st.lists(KINDS, max_size=6).map(numbered)
 Call = tuple[Pod | Address, Pod, int]
-PROPERTY = settings(max_examples=200, deadline=None, database=None)
+PROPERTY = settings(max_examples=200)
 
 
 @PROPERTY
@@ -224,7 +224,7 @@ def test_the_generated_sets_reach_every_answer() -> None:
     """The twin of the properties: among what they draw are all kinds of verdicts."""
     seen: set[tuple[bool, str]] = set()
 
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=300, derandomize=True)
     @given(SETS, CALLS)
     def look(found: list[Manifest], call: Call) -> None:
         verdict = judged(found, *call)
