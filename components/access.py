@@ -17,6 +17,8 @@ from components.mesh.spec import MeshSpec
 from components.mlflow.manifests import workloads as mlflow_workloads
 from components.mlflow.spec import MLflowSpec
 from components.observability import manifests as observability
+from components.observability.backends.alertmanager import ALERTMANAGER
+from components.observability.backends.loki import AGENTS, LOKI
 from components.observability.manifests import KUBELET, PROMETHEUS, STATE, exporting
 from components.observability.spec import ObservabilitySpec
 from components.ray.manifests import workloads as ray_workloads
@@ -170,6 +172,8 @@ def _watched(watch: ObservabilitySpec, workloads: Iterable[Workload], *, sidecar
         yield Access(PROMETHEUS, "api-server", ("https",), "Finds what is to be scraped")
         yield Access(PROMETHEUS, KUBELET, ("https",), "Scrapes what kubelets tell of containers and volumes")
         yield Access(STATE, "api-server", ("https",), "Watches the objects whose state it tells")
+        if watch.prometheus.managed.alertmanager:
+            yield Access(PROMETHEUS, ALERTMANAGER, ("http",), "Tells it which alerts fire")
         for exporter in watch.exporters:
             yield Access(PROMETHEUS, exporting(exporter), ("metrics",), "Scrapes its metrics")
     for workload in workloads:
@@ -177,6 +181,11 @@ def _watched(watch: ObservabilitySpec, workloads: Iterable[Workload], *, sidecar
             yield Access(PROMETHEUS, workload.name, tuple(workload.metrics), "Scrapes its metrics")
     if sidecars:
         yield Access(PROMETHEUS, EVERYONE, (SIDECAR,), "Scrapes the metrics of sidecars")
+    if watch.logs:
+        for source in ("ray-head", "ray-worker"):
+            yield Access(source, LOKI, ("http",), "Its log agent hands on what Ray writes")
+        if watch.logs.loki.managed and watch.logs.loki.managed.node_agents:
+            yield Access(AGENTS, LOKI, ("http",), "Hand on what containers print (observability.logs.loki)")
 
 
 def _there(rows: Iterable[Access], ports: Mapping[str, Mapping[str, Port]]) -> Iterator[Access]:

@@ -135,11 +135,19 @@ class GatewayOutputs(Published):
     )
 
 
+class LogStoreOutputs(Published):
+    """For teams whose workloads in the namespace keep their logs with the platform's."""
+
+    url: str = Field(description="OTLP over HTTP, without /v1/logs")
+    tenant: str | None = Field(description="header X-Scope-OrgID; null where none is asked for")
+
+
 class ObservabilityOutputs(Published):
     """For teams that watch their own workloads beside the platform's."""
 
     prometheus: Address | None = Field(description="the platform's own Prometheus; null where it is the cluster's")
     selector: dict[str, str] = Field(description="labels that a team's own monitors and rules need to be found")
+    logs: LogStoreOutputs | None = Field(default=None, description="where logs are kept; null where nobody keeps them")
 
 
 class PlatformOutputs(Published):

@@ -10,6 +10,7 @@ from components.base import plain
 from components.feast import FeastStore
 from components.gateway import Gateway
 from components.kube.diagnosis import pods_hook
+from components.kube.logs import LogAgent
 from components.mesh import MeshSecurity
 from components.mlflow import MLflowServer
 from components.observability import Observability
@@ -90,6 +91,23 @@ class Platform:
             on_error=tells_why,
             opts=opts,
         )
+        watch = settings.observability
+        observability = (
+            Observability(
+                "observability",
+                watch,
+                settings.images.for_observability(),
+                namespace=tenancy.endpoints.namespace,
+                priority_classes=tenancy.endpoints.priority_classes,
+                workloads=table.workloads,
+                watched=watched(settings, watch),
+                pod_annotations=mesh.endpoints.pod_annotations,
+                on_error=tells_why,
+                opts=opts,
+            )
+            if watch
+            else None
+        )
         ray = RayCluster(
             "ray",
             settings.ray,
@@ -104,6 +122,7 @@ class Platform:
             login=mlflow.endpoints.login,
             features=feast.endpoints.online,
             bucket=stores.endpoints.buckets[settings.ray.bucket],
+            logs=_log_agent(settings, observability),
             pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,
@@ -115,18 +134,6 @@ class Platform:
             serve=ray.endpoints.serve,
             features=feast.endpoints.online,
             tracking=mlflow.endpoints.tracking,
-            opts=opts,
-        )
-        observability = settings.observability and Observability(
-            "observability",
-            settings.observability,
-            settings.images.for_observability(),
-            namespace=tenancy.endpoints.namespace,
-            priority_classes=tenancy.endpoints.priority_classes,
-            workloads=table.workloads,
-            watched=watched(settings, settings.observability),
-            pod_annotations=mesh.endpoints.pod_annotations,
-            on_error=tells_why,
             opts=opts,
         )
         self.outputs: dict[str, Any] = {
@@ -143,6 +150,14 @@ class Platform:
             "gateway": gateway and plain(gateway.endpoints),
             "observability": observability and plain(observability.endpoints),
         }
+
+
+def _log_agent(settings: Settings, observability: Observability | None) -> LogAgent | None:
+    """What reads Ray's log files, where someone keeps logs."""
+    watch, store = settings.observability, observability and observability.endpoints.logs
+    if not (watch and watch.logs and store):
+        return None
+    return LogAgent(store=store, image=settings.images.for_logs(), size=watch.logs.agent)
 
 
 def _crds(stack: str, ray: RaySpec) -> pulumi.Output[str]:

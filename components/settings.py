@@ -78,6 +78,12 @@ class Images(Spec):
     """Tells a Prometheus of the PostgreSQL that it stands beside."""
     redis_exporter: ImageRef = "oliver006/redis_exporter:v1.82.0"
     """Tells a Prometheus of the Redis that it stands beside."""
+    alertmanager: ImageRef = "quay.io/prometheus/alertmanager:v0.31.0"
+    """Alertmanager, where it is the platform's own."""
+    loki: ImageRef = "grafana/loki:3.7.8"
+    """Loki, where it is the platform's own."""
+    log_agent: ImageRef = "otel/opentelemetry-collector-contrib:0.160.0"
+    """Reads Ray's log files and hands them on, where someone keeps logs."""
     prometheus: ImageRef = "quay.io/prometheus/prometheus:v3.15.0"
     """Prometheus, where it is the platform's own."""
     kube_state_metrics: ImageRef = "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
@@ -102,8 +108,12 @@ class Images(Spec):
     def for_observability(self) -> ObservabilityImages:
         """The images of observability, from the mirror where one is set."""
         return ObservabilityImages(
-            prometheus=self._mirrored(self.prometheus), kube_state_metrics=self._mirrored(self.kube_state_metrics)
+            **{name: self._mirrored(getattr(self, name)) for name in ObservabilityImages.model_fields},
         )
+
+    def for_logs(self) -> str:
+        """The image of the log agent, from the mirror where one is set."""
+        return self._mirrored(self.log_agent)
 
     def for_ray(self) -> RayImages:
         """The images of the Ray subsystem, from the mirror where one is set."""

@@ -20,6 +20,11 @@ TOOLS = {
 _OPERATORS = {"prometheus-operator": ("monitoring-role", Path(__file__).with_name("monitoring.yaml"))}
 """The tool that holds an operator's role, and its other manifests, by the addon's name."""
 
+_APPLY = ("apply", "--server-side", "--force-conflicts")
+
+LOG_AGENTS = Path(__file__).with_name("log-agents.yaml")
+"""What hands on what containers print."""
+
 
 def install(cluster: Cluster, addons: Iterable[str]) -> None:
     """Apply the CRDs of addons, wait until the API server knows them, and start their operators.
@@ -38,5 +43,11 @@ def install(cluster: Cluster, addons: Iterable[str]) -> None:
             _apply(cluster, manifests)
 
 
+def install_log_agents(cluster: Cluster, url: str) -> None:
+    """Start a log agent on every node; `url` is where they hand on what containers print (OTLP over HTTP)."""
+    manifests = LOG_AGENTS.read_text().replace("LOGS_URL", url)
+    cluster.kubectl(*_APPLY, "--filename", "-", stdin=manifests)
+
+
 def _apply(cluster: Cluster, manifests: Path) -> None:
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(manifests))
+    cluster.kubectl(*_APPLY, "--filename", str(manifests))

@@ -47,6 +47,9 @@ REFERENCES = {
     "prometheus-operator": "quay.io/prometheus-operator/prometheus-operator:v0.93.1",
     "prometheus-config-reloader": "quay.io/prometheus-operator/prometheus-config-reloader:v0.93.1",
     "kube-state-metrics": "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
+    "alertmanager": "quay.io/prometheus/alertmanager:v0.31.0",
+    "loki": "grafana/loki:3.7.8",
+    "log-agent": "otel/opentelemetry-collector-contrib:0.160.0",
     "postgres-exporter": "quay.io/prometheuscommunity/postgres-exporter:v0.19.1",
     "redis-exporter": "oliver006/redis_exporter:v1.82.0",
     "pilot": "ml-platform/pilot:1.31-eed52ebb66ad",
@@ -57,6 +60,14 @@ REFERENCES = {
 The image of GPU workers is not among them: the sandbox's GPU nodes are simulated, no container runs there. The last two
 before the operators are for tests: a release to upgrade from, and a stand-in for AWS S3. The last two are the mesh.
 """
+
+OPTIONAL = frozenset(
+    {
+        *("prometheus", "prometheus-operator", "prometheus-config-reloader", "kube-state-metrics"),
+        *("postgres-exporter", "redis-exporter", "alertmanager", "loki", "log-agent"),
+    }
+)
+"""Those that only a stack runs which is watched: built by whoever names them, from optional tools."""
 
 PYTHON = "python:3.11-slim-bookworm"
 """The one image from outside that is replaced: by Debian of the same release with its own Python 3.11."""
@@ -102,7 +113,7 @@ def build(
 
     Args:
         toolbox: where the binaries in images come from.
-        names: the images wanted (what they start from is added); all of them if not given.
+        names: the images wanted (what they start from is added); all that are not optional if not given.
         folder: their Containerfiles.
         cache: where to keep the archives, `cache_root()` if not given.
 
@@ -115,7 +126,7 @@ def build(
     if unknown := sorted(set(names or ()) - set(REFERENCES)):
         raise ImageError(f"there is no image {', '.join(unknown)}; there are {', '.join(REFERENCES)}")
     recipes: dict[str, Containerfile] = {}
-    for name in REFERENCES if names is None else names:
+    for name in names if names is not None else [each for each in REFERENCES if each not in OPTIONAL]:
         _collect(name, folder, recipes)
     root = (cache or cache_root()) / "images"
     archives: dict[str, Path] = {}

@@ -83,7 +83,7 @@ class Build:
 class Tool:
     """One entry of the lock: a version, the files it consists of, and how to obtain them.
 
-    `real` marks what only a real node wants, `bench` what only the benchmark does.
+    `real` marks what only a real node wants, `optional` what only who names it obtains.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Tool:
     sha256: Mapping[str, str] = field(default_factory=dict)
     needs: Sequence[str] = ()
     real: bool = False
-    bench: bool = False
+    optional: bool = False
 
     @classmethod
     def parse(cls, name: str, entry: Mapping[str, Any]) -> Self:

@@ -93,7 +93,7 @@ def load(lock: Path = LOCK) -> dict[str, Tool]:
 
 def wanted(*, real: bool, lock: Path = LOCK) -> list[str]:
     """The tools of a sandbox with simulated nodes only, or of one with a real node beside them."""
-    return [name for name, tool in load(lock).items() if (real or not tool.real) and not tool.bench]
+    return [name for name, tool in load(lock).items() if (real or not tool.real) and not tool.optional]
 
 
 def key(tool: Tool, lock: Path = LOCK) -> str:

@@ -104,3 +104,16 @@ class Bucket:
     access_key: SecretRef
     secret_key: SecretRef
     after: "tuple[pulumi.Resource, ...]" = ()
+
+
+@dataclass(frozen=True)
+class LogStore:
+    """Where logs are kept that outlive their pods.
+
+    Attributes:
+        url: of OTLP over HTTP, without `/v1/logs`.
+        tenant: whose logs they are (`X-Scope-OrgID`), where the store asks for one.
+    """
+
+    url: "pulumi.Input[str]"
+    tenant: str | None = None

@@ -11,12 +11,19 @@ import pulumi
 
 from components.base import Component, endpoint
 from components.kube.access import Workload
-from components.kube.wires import Endpoint
+from components.kube.wires import Endpoint, LogStore
 from components.observability import manifests
 from components.observability.alerts import groups
 from components.observability.alerts.rule import Watched
+from components.observability.backends import alertmanager, loki
 from components.observability.dashboards import dashboards
-from components.observability.spec import ManagedPrometheus, ObservabilityImages, ObservabilitySpec
+from components.observability.spec import (
+    AlertmanagerSpec,
+    LokiSpec,
+    ManagedPrometheus,
+    ObservabilityImages,
+    ObservabilitySpec,
+)
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,12 @@ class ObservabilityEndpoints:
     Attributes:
         prometheus: the platform's own Prometheus (HTTP, port 9090); None where it is the cluster's.
         selector: labels by which monitors and rules are found: a team's own ones need them.
+        logs: where logs go, as OTLP over HTTP; None where nobody keeps them.
     """
 
     prometheus: Endpoint | None
     selector: dict[str, str]
+    logs: LogStore | None
 
 
 class Observability(Component[ObservabilityEndpoints], token="mlplatform:observability:Observability"):
@@ -74,6 +83,7 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
             for kubelets, path in (("kubelet", "/metrics"), ("containers", "/metrics/cadvisor")):
                 self.child(f"scrape-{kubelets}", manifests.kubelet_scrape(scraper, namespace, kubelets, path))
             self._tell_state(own, images.kube_state_metrics, namespace, priority_classes["control"])
+            self._tell(own.alertmanager, images.alertmanager, namespace, priority_classes["control"])
             self.child(
                 "prometheus",
                 manifests.prometheus(
@@ -85,8 +95,47 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
             service = self.child("service", manifests.service(namespace))
             server = endpoint("http", service, namespace, manifests.PORT)
         self.publish(
-            ObservabilityEndpoints(prometheus=server, selector={**manifests.OURS, **manifests.selector(scraper)})
+            ObservabilityEndpoints(
+                prometheus=server,
+                selector={**manifests.OURS, **manifests.selector(scraper)},
+                logs=self._keep_logs(spec.logs.loki, images, namespace, priority_classes["control"])
+                if spec.logs
+                else None,
+            )
         )
+
+    def _tell(
+        self,
+        spec: AlertmanagerSpec | None,
+        image: str,
+        namespace: pulumi.Output[str],
+        priority: pulumi.Output[str],
+    ) -> None:
+        """Declare who tells people of alerts, unless someone does already or nobody is to."""
+        if not (spec and (own := spec.managed)):
+            return
+        around = self.around(alertmanager.ALERTMANAGER, namespace, priority)
+        made = alertmanager.alertmanager(own, image, around, annotations=self._pod_annotations)
+        server = self.child("alertmanager", made, create_timeout=own.ready_timeout_seconds)
+        self.child("alertmanager-service", alertmanager.service(namespace), after=[server])
+
+    def _keep_logs(
+        self,
+        spec: LokiSpec,
+        images: ObservabilityImages,
+        namespace: pulumi.Output[str],
+        priority: pulumi.Output[str],
+    ) -> LogStore:
+        """Declare who keeps logs, unless someone does already."""
+        if theirs := spec.existing:
+            return LogStore(loki.existing_url(theirs), theirs.tenant)
+        assert spec.managed  # noqa: S101 one of both (spec.py)
+        config = self.child("loki-config", loki.config_map(spec.managed, namespace))
+        around = self.around(loki.LOKI, namespace, priority)
+        server = self.child("loki", loki.loki(spec.managed, images.loki, around), after=[config])
+        service = self.child("loki-service", loki.service(namespace), after=[server])
+        url = endpoint("http", service, namespace, loki.PORT).url
+        return LogStore(pulumi.Output.concat(url, loki.OTLP))
 
     def _tell_state(
         self, spec: ManagedPrometheus, image: str, namespace: pulumi.Output[str], priority: pulumi.Output[str]

@@ -17,6 +17,7 @@ from components.kube.model import Scale
 from components.kube.pods import RESTRICTED_POD, Around, Manifest, container, http_probe, pod, resources
 from components.kube.quantity import number
 from components.observability.alerts.rule import Group
+from components.observability.backends import alertmanager, loki
 from components.observability.spec import (
     AlertsSpec,
     DashboardsSpec,
@@ -81,24 +82,30 @@ _SIDECARS_PORT, _SIDECARS_PATH = "http-envoy-prom", "/stats/prometheus"
 
 
 def workloads(spec: ObservabilitySpec | None) -> list[Workload]:
-    """The platform's own Prometheus, and what tells it the state of Kubernetes' objects."""
+    """The platform's own Prometheus, what tells it the state of Kubernetes' objects, and its own Loki."""
+    logs = loki.workloads(spec.logs) if spec else []
     if not (spec and spec.prometheus.managed):
-        return []
+        return logs
     return [
+        *logs,
+        *alertmanager.workloads(spec.prometheus.managed.alertmanager),
         served(PROMETHEUS, http=Port(PORT, "http")),
         replace(named(STATE, metrics=Port(8080, "http")), metrics={"metrics": "/metrics"}),
     ]
 
 
 def neighbours(spec: ObservabilitySpec | None) -> list[Neighbour]:
-    """The cluster's Prometheus, or what the platform's own scrapes in other namespaces."""
-    if not spec:
-        return []
+    """The cluster's Prometheus, or what the platform's own scrapes in other namespaces; the cluster's Loki."""
+    return [*_scraping(spec), *loki.neighbours(spec.logs)] if spec else []
+
+
+def _scraping(spec: ObservabilitySpec) -> list[Neighbour]:
     if found := spec.prometheus.existing:
         accounts = (found.service_account,) if found.service_account else ()
         return [Neighbour(PROMETHEUS, namespace=found.namespace, labels=found.labels, accounts=accounts)]
+    told = alertmanager.neighbours(spec.prometheus.managed.alertmanager) if spec.prometheus.managed else []
     kubelets = Neighbour(KUBELET, ports={"https": Port(10250, "https")})  # on whichever nodes there are
-    return [kubelets] + [
+    return [kubelets, *told] + [
         Neighbour(
             exporting(name), namespace=each.namespace, labels=each.labels, ports={"metrics": Port(each.port, "http")}
         )
@@ -245,9 +252,20 @@ def prometheus(
                 "annotations": {**annotations, **(_CERTIFIED if mesh else {})},
             },
             "scrapeClasses": [_KUBELETS, *([_PODS] if mesh else [])],
+            **_alerting(spec, around.namespace, mesh=mesh),
             **(_certificates() if mesh else {}),
         },
     }
+
+
+def _alerting(spec: ManagedPrometheus, namespace: Any, *, mesh: bool) -> Manifest:
+    """Whom it tells of alerts; one of its own mesh asks for the mesh's certificate."""
+    if not spec.alertmanager:
+        return {}
+    told = alertmanager.receivers(spec.alertmanager, namespace)
+    ours = mesh and spec.alertmanager.managed is not None
+    through_mesh = {"scheme": "https", "enableHttp2": False, "tlsConfig": _PODS["tlsConfig"]} if ours else {}
+    return {"alerting": {"alertmanagers": [{**told, **through_mesh}]}, "serviceDiscoveryRole": "EndpointSlice"}
 
 
 def _certificates() -> Manifest:
@@ -259,22 +277,36 @@ def _certificates() -> Manifest:
 
 
 def roles(spec: ObservabilitySpec, namespace: Any, nodes: Any) -> dict[str, Manifest]:
-    """What a Prometheus may see, by role among the children: pods that it scrapes, and the kubelets' metrics.
+    """What a Prometheus may see, by role among the children: pods that it scrapes, whom it tells, the kubelets.
 
     Args:
         spec: decisions.
         namespace: of the Prometheus.
         nodes: name of what is cluster-wide.
     """
+    told = _alertmanagers_home(spec)
+    scraped = {each.namespace for each in spec.exporters.values()}
     made = {}
-    for home in (namespace, *sorted({each.namespace for each in spec.exporters.values()})):
-        role, name = ("role", PROMETHEUS) if home is namespace else (f"role-{home}", nodes)
-        made[role] = rbac.role(_COMPONENT, home, name, [("", ["pods"], _WATCH)])
-        made[f"{role}-binding"] = rbac.role_binding(_COMPONENT, home, name, PROMETHEUS, home=namespace)
+    for home in (None, *sorted(scraped | ({told} if told else set()))):
+        role, name, where = (f"role-{home}", nodes, home) if home else ("role", PROMETHEUS, namespace)
+        rules = [("", ["pods"], _WATCH)] if home is None or home in scraped else []
+        if told == (home or ""):
+            # Where a Service leads.
+            rules += [("", ["services"], _WATCH), ("discovery.k8s.io", ["endpointslices"], _WATCH)]
+        made[role] = rbac.role(_COMPONENT, where, name, rules)
+        made[f"{role}-binding"] = rbac.role_binding(_COMPONENT, where, name, PROMETHEUS, home=namespace)
     see = [("", ["nodes"], _WATCH), ("", ["nodes/metrics"], ("get",))]
     made["nodes"] = rbac.cluster_role(_COMPONENT, nodes, see)
     made["nodes-binding"] = rbac.cluster_role_binding(_COMPONENT, namespace, nodes, PROMETHEUS)
     return made
+
+
+def _alertmanagers_home(spec: ObservabilitySpec) -> str | None:
+    """The namespace of the Alertmanager that it looks up; empty for its own, None without any."""
+    found = spec.prometheus.managed and spec.prometheus.managed.alertmanager
+    if not found:
+        return None
+    return found.existing.namespace if found.existing else ""
 
 
 def kubelet_scrape(spec: PrometheusSpec, namespace: Any, name: str, path: str) -> Manifest:

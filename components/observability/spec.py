@@ -40,10 +40,61 @@ Positive = Annotated[float, Field(gt=0)]
 class ObservabilityImages(Spec):
     """The images that this subsystem runs, by role."""
 
+    alertmanager: ImageRef
+    """Tells people of alerts; its operator is the cluster's."""
+    loki: ImageRef
+    """Keeps logs."""
+
     prometheus: ImageRef
     """Prometheus itself; its operator is the cluster's."""
     kube_state_metrics: ImageRef
     """Tells the state of Kubernetes' objects."""
+
+
+class ManagedAlertmanager(Spec):
+    """An Alertmanager in the platform's namespace, run by the cluster's operator."""
+
+    config_secret: DnsLabel | None = None
+    """A Secret of yours with `alertmanager.yaml`: who is told, and how; nobody without. `mesh.neighbours` and
+    `mesh.access` let it reach whom it tells."""
+    resources: Resources = Resources(
+        requests=Compute(cpu="20m", memory="64Mi"), limits=Compute(cpu="200m", memory="256Mi")
+    )
+    """Its size."""
+    volume: Volume = Volume(size="1Gi")
+    """Where silences and what was told are kept."""
+    ready_timeout_seconds: Annotated[Seconds, Field(ge=30)] = 300
+    """How long its operator may take to bring it up."""
+
+
+class ExistingAlertmanager(Spec):
+    """An Alertmanager of the cluster, outside of the mesh or with ports that take plain text."""
+
+    namespace: DnsLabel = "monitoring"
+    """Where its pods are."""
+    labels: Labels = Field(default_factory=lambda: {"app.kubernetes.io/name": "alertmanager"})
+    """Labels of its pods."""
+    service: DnsLabel = "alertmanager-operated"
+    """Service that leads to them."""
+    service_port: Annotated[str, Field(min_length=1)] = "web"
+    """Name of the Service's port."""
+    port: Port = 9093
+    """That its pods listen on."""
+
+
+class AlertmanagerSpec(Spec):
+    """Who tells people of alerts: one of the platform's own, or one that is already there."""
+
+    managed: ManagedAlertmanager | None = None
+    """The platform's own."""
+    existing: ExistingAlertmanager | None = None
+    """One that is already there."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "AlertmanagerSpec":
+        if bool(self.managed) == bool(self.existing):
+            raise ValueError("needs one of managed and existing: the platform's own Alertmanager, or the cluster's")
+        return self
 
 
 class ManagedPrometheus(Spec):
@@ -63,6 +114,8 @@ class ManagedPrometheus(Spec):
     """Where they are kept; the oldest go when four fifths of it are used."""
     ready_timeout_seconds: Annotated[Seconds, Field(ge=30)] = 300
     """How long its operator may take to bring it up."""
+    alertmanager: AlertmanagerSpec | None = None
+    """Who tells people of its alerts; null for nobody. A Prometheus of the cluster has its own."""
 
 
 class ExistingPrometheus(Spec):
@@ -209,11 +262,81 @@ class DashboardsSpec(Spec):
     """UID of Grafana's Prometheus data source."""
 
 
+class NodeAgents(Spec):
+    """The cluster's own agents, one on each node, which hand on what containers print (OTLP over HTTP)."""
+
+    namespace: DnsLabel
+    """Where they are."""
+    labels: Annotated[Labels, Field(min_length=1)]
+    """That they have."""
+    service_account: DnsLabel | None = None
+    """Their identity in the mesh; any of the namespace without."""
+
+
+class ManagedLoki(Spec):
+    """A Loki in the platform's namespace: one process with a disk."""
+
+    node_agents: NodeAgents | None = None
+    """Who may bring it what containers print, besides what Ray writes into files; null for nobody."""
+
+    resources: Resources = Resources(
+        requests=Compute(cpu="100m", memory="512Mi"), limits=Compute(cpu="2", memory="2Gi")
+    )
+    """Its size."""
+    retention: Duration = "14d"
+    """How long logs are kept."""
+    volume: Volume = Volume(size="20Gi")
+    """Where they are kept."""
+
+
+class ExistingLoki(Spec):
+    """A Loki of the cluster."""
+
+    namespace: DnsLabel = "monitoring"
+    """Where its pods are."""
+    labels: Labels = Field(default_factory=lambda: {"app.kubernetes.io/name": "loki"})
+    """Labels of the pods that take logs."""
+    service: DnsLabel = "loki-gateway"
+    """Service that leads to them."""
+    service_port: Port = 80
+    """Of that Service."""
+    port: Port = 8080
+    """That those pods listen on."""
+    tenant: Annotated[str, Field(min_length=1)] | None = None
+    """Whose logs they are (`X-Scope-OrgID`), where Loki asks for it."""
+
+
+class LokiSpec(Spec):
+    """Who keeps logs: one of the platform's own, or one that is already there."""
+
+    managed: ManagedLoki | None = None
+    """The platform's own."""
+    existing: ExistingLoki | None = None
+    """One that is already there."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "LokiSpec":
+        if bool(self.managed) == bool(self.existing):
+            raise ValueError("needs one of managed and existing: the platform's own Loki, or the cluster's")
+        return self
+
+
+class LogsSpec(Spec):
+    """Logs that outlive their pods."""
+
+    loki: LokiSpec
+    """Who keeps them."""
+    agent: Resources = Resources(requests=Compute(cpu="20m", memory="96Mi"), limits=Compute(cpu="500m", memory="192Mi"))
+    """Size of what reads Ray's own log files, beside each Ray container."""
+
+
 class ObservabilitySpec(Spec):
     """How the platform is watched."""
 
     prometheus: PrometheusSpec
     """Who scrapes and evaluates."""
+    logs: LogsSpec | None = None
+    """Who keeps logs; null for nobody."""
     exporters: dict[Exporter, ExporterSpec] = Field(default_factory=dict)
     """What is scraped besides the platform's own pods; what is absent here, the cluster's Prometheus scrapes by itself
     under the same `job`, or nobody."""

@@ -12,6 +12,7 @@ import pulumi
 from components.base import Component, KubernetesObject, digest, endpoint
 from components.kube import rbac
 from components.kube.labels import fingerprint
+from components.kube.logs import LogAgent
 from components.kube.pods import SECRETS_HASH
 from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
 from components.ray import manifests
@@ -60,6 +61,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         login: Login | None = None,
         features: Endpoint | None = None,
         bucket: Bucket | None = None,
+        logs: LogAgent | None = None,
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -103,6 +105,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             template_annotations={SECRETS_HASH: digest(*secrets)} if secrets else {},
             environment=manifests.client_environment(tracking, login, features, bucket),
             redis=redis,
+            logs=logs,
             scaling=scaling,
         )
         nodes = self.child("nodes-service", manifests.nodes_service(spec, namespace))

@@ -10,6 +10,7 @@ from typing import Any
 from components.kube import objects, rbac
 from components.kube.access import Port, Workload, named
 from components.kube.labels import labels
+from components.kube.logs import LogAgent, agent, of_pod
 from components.kube.pods import (
     RESTRICTED_POD,
     TELLS_WHY,
@@ -21,6 +22,7 @@ from components.kube.pods import (
     resources,
     restricted_container,
     s3_env,
+    scratch,
     secret_env,
     small,
 )
@@ -69,6 +71,12 @@ CUDA_ANNOTATION = "ml-platform/cuda-version"
 """Read by the policy `gpu-runs-image-cuda` where an image's tag does not tell."""
 
 GPU_TOLERATION: Manifest = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+_LOG_FILES: Manifest = {"name": "ray-logs", "mountPath": "/tmp/ray"}  # noqa: S108 Ray's own
+# KubeRay mounts a volume of this name there for the head and its autoscaler (RayLogVolumeName in common/pod.go), and
+# takes the one that it finds.
+_SESSION = "/tmp/ray/session_2*/logs/**"  # noqa: S108 Ray's own
+# Not `session_latest`, which leads to the same files.
 
 _RAY_USER = 1000
 # The user `ray` of the upstream images: docker/base-deps/Dockerfile of ray-project/ray.
@@ -212,6 +220,7 @@ class Surroundings:
         template_annotations: of every pod; a change of one replaces the pods.
         environment: of every Ray container.
         redis: where the cluster's state outlives the head, or None.
+        logs: what brings its log files to where they outlive their pods, or None.
         scaling: what the autoscaler has decided so far, by worker group.
     """
 
@@ -223,6 +232,7 @@ class Surroundings:
     template_annotations: Manifest = field(default_factory=dict)
     environment: Sequence[Manifest] = ()
     redis: KeyValueStore | None = None
+    logs: LogAgent | None = None
     scaling: Mapping[str, Scaling] = field(default_factory=dict)
 
 
@@ -375,13 +385,49 @@ def _pod_template(
                         "resources": resources(shape.resources, **counted),
                         "securityContext": _ray_security(),
                         **TELLS_WHY,
-                        "volumeMounts": [{"name": "shared-mem", "mountPath": "/dev/shm"}],  # noqa: S108 object store
+                        "volumeMounts": [
+                            {"name": "shared-mem", "mountPath": "/dev/shm"},  # noqa: S108 object store
+                            *([_LOG_FILES] if around.logs else []),
+                        ],
                     },
                     env=list(around.environment),
                 )
             ],
-            "volumes": [{"name": "shared-mem", "emptyDir": {"medium": "Memory", "sizeLimit": shape.shared_memory}}],
+            "volumes": [
+                {"name": "shared-mem", "emptyDir": {"medium": "Memory", "sizeLimit": shape.shared_memory}},
+                # What Ray spills lies there too.
+                *(scratch(**{_LOG_FILES["name"]: shape.ephemeral_storage}) if around.logs else []),
+            ],
+            **({"initContainers": [_log_agent(around.logs, container["name"])]} if around.logs else {}),
         },
+    }
+
+
+def _log_agent(by: LogAgent, node: str) -> Manifest:
+    """Reads the log files of the pod's Ray container; native, so that it starts before Ray and ends after it.
+
+    Source: docs.ray.io, "Persist KubeRay custom resource logs", sidecar containers.
+    """
+    return {
+        **agent(
+            by,
+            files=[f"{_SESSION}/*.{ending}" for ending in ("log", "out", "err")],
+            resource={
+                "service.name": node,
+                "k8s.namespace.name": "${env:NAMESPACE}",
+                "k8s.pod.name": "${env:POD}",
+                "ray.io/cluster": "${env:CLUSTER}",
+                "ray.io/group": "${env:GROUP}",
+            },
+            env=[
+                of_pod("NAMESPACE", "metadata.namespace"),
+                of_pod("POD", "metadata.name"),
+                of_pod("CLUSTER", "metadata.labels['ray.io/cluster']"),
+                of_pod("GROUP", "metadata.labels['ray.io/group']"),
+            ],
+            volumeMounts=[{**_LOG_FILES, "readOnly": True}],
+        ),
+        "restartPolicy": "Always",
     }
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from sandbox import addons
+from sandbox import addons, images
 from sandbox.configs import NAME
+from sandbox.tools import Toolbox, install, load
 from sandbox.workspace import ROOT
 from tests.support.dashboard_picture import draw
 from tests.support.engine import Stack, changed, eventually
+from tests.support.loki import Loki, loki
 from tests.support.mlflow import logged
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.queries import panel_queries
@@ -24,7 +26,22 @@ REQUESTS = 30
 NOTHING_HERE: dict[str, str] = {}
 """Panels, as `dashboard: title`, that have nothing to show on this node, and why."""
 
+OPTIONAL_TOOLS = [name for name, tool in load().items() if tool.optional and name != "conftest"]
+
+AGENTS = {"namespace": "log-agents", "labels": {"app.kubernetes.io/name": "log-agent"}, "serviceAccount": "log-agent"}
+"""As in sandbox/log-agents.yaml."""
+
 OBSERVABILITY: dict[str, Any] = {
+    "logs": {
+        "loki": {
+            "managed": {
+                "nodeAgents": AGENTS,
+                "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
+                "retention": "1d",
+                "volume": {"size": "2Gi", "retention": "Delete"},
+            }
+        }
+    },
     "prometheus": {
         "interval": "10s",
         "managed": {
@@ -36,7 +53,7 @@ OBSERVABILITY: dict[str, Any] = {
 }
 SCRAPED = {
     *("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "postgres", "redis"),
-    *("prometheus", "kube-state-metrics", "kubelet", "sidecar"),
+    *("prometheus", "kube-state-metrics", "kubelet", "sidecar", "loki"),
 }
 
 pytestmark = [
@@ -46,8 +63,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def watched(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The platform with a Prometheus of its own."""
+def watched(dev: Stack, real_toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The platform with a Prometheus and a Loki of its own."""
+    toolbox = install([tool.name for tool in real_toolbox.tools] + OPTIONAL_TOOLS)
+    built = images.build(toolbox, images.OPTIONAL)
+    dev.workspace.cluster.node.load(*(image.archive for image in built.values()))
     addons.install(dev.workspace.cluster, ["prometheus-operator"])
     judged = dev.judged_with(tmp_path_factory.mktemp("pack"), crd_first={"installed": ["monitoring.coreos.com"]})
     there = [*dev.config["ml-platform:cluster"]["addons"], "prometheus-operator"]
@@ -104,6 +124,34 @@ def test_every_target_is_scraped_through_the_strict_mesh(watched: Stack, asked: 
     assert {job for job, scheme in schemes.items() if scheme == "http"} == {"sidecar", "prometheus"}
     mode = watched.get("peerauthentications.security.istio.io", "default")["spec"]["mtls"]["mode"]
     assert mode == "STRICT"
+
+
+@pytest.fixture(scope="module")
+def kept(watched: Stack) -> Iterator[Loki]:
+    """Where logs are kept; the cluster's agents bring what containers print."""
+    addons.install_log_agents(watched.workspace.cluster, watched.outputs()["observability"]["logs"]["url"])
+    with loki(watched) as found:
+        yield found
+
+
+def test_what_a_worker_wrote_is_found_when_the_worker_is_gone(watched: Stack, kept: Loki) -> None:
+    with dashboard(watched) as ray:
+        pod = str(ray.value(ray.submit(JOBS / "say.py"), "POD"))
+    watched.kubectl("delete", "pod", pod, "--wait=true")
+    said = f'{{service_name="ray-worker", k8s_pod_name="{pod}"}} |= "heard on a worker that goes"'
+    assert eventually(lambda: bool(kept.lines(said)), seconds=60)
+    assert not kept.lines(f'{{service_name="ray-worker", k8s_pod_name="{pod}"}} |= "nobody said this"')
+
+
+def test_what_containers_print_is_found_by_the_labels_of_their_pods(watched: Stack, kept: Loki) -> None:
+    here = f'k8s_namespace_name="{watched.namespace}"'
+    ours = "mlflow", "feast-server", "postgres", "kuberay-operator"
+
+    def silent() -> list[str]:
+        asked = {each: f'{{{here}, service_name="{each}"}} | app_kubernetes_io_part_of="ml-platform"' for each in ours}
+        return [each for each, query in asked.items() if not kept.lines(query)]
+
+    assert eventually(lambda: not silent(), seconds=120), silent()
 
 
 def test_every_rule_is_evaluated(asked: Prometheus) -> None:

@@ -12,7 +12,13 @@ from sandbox import addons
 from tests.support.engine import Outcome, Stack, eventually
 
 OBSERVABILITY: dict[str, Any] = {
-    "prometheus": {"managed": {"volume": {"size": "2Gi", "retention": "Delete"}}},
+    "prometheus": {
+        "managed": {
+            "alertmanager": {"managed": {"volume": {"size": "1Gi", "retention": "Delete"}}},
+            "volume": {"size": "2Gi", "retention": "Delete"},
+        }
+    },
+    "logs": {"loki": {"managed": {"volume": {"size": "2Gi", "retention": "Delete"}}}},
     "exporters": {"istiod": {"namespace": "istio-system", "labels": {"app": "istiod"}, "port": 15014}},
 }
 
@@ -73,7 +79,7 @@ def test_the_operator_made_the_prometheus(dev: Stack) -> None:
 def test_every_workload_with_metrics_is_scraped_as_the_mesh_wants_it(dev: Stack) -> None:
     found = jobs(dev)
     ours = {"ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "kube-state-metrics"}
-    ours |= {"postgres", "redis"}
+    ours |= {"postgres", "redis", "loki"}
     assert set(found) == ours | {"prometheus", "sidecar", "istiod", "kubelet"}
     for job, scraped in found.items():
         assert scraped.get("scheme", "http") == ("https" if job in ours | {"kubelet"} else "http"), job

@@ -51,6 +51,10 @@ def _key(manifest: dict[str, Any]) -> str:
     return name if manifest["kind"] == "NetworkPolicy" else f"{manifest['kind']} {name}"
 
 
+OF_THE_OPERATOR = {"Alertmanager": 9093, "Prometheus": 9090}
+"""Kinds of the Prometheus operator, and the port that their pods listen on."""
+
+
 def templates(recording: Recording) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every pod template with the labels that its pods have, those of KubeRay included; by name of its object."""
     for resource in recording.kubernetes:
@@ -60,11 +64,11 @@ def templates(recording: Recording) -> Iterator[tuple[str, dict[str, Any]]]:
             yield "head", labelled(spec["headGroupSpec"]["template"], {**cluster, "ray.io/node-type": "head"})
             for group in spec["workerGroupSpecs"]:
                 yield group["groupName"], labelled(group["template"], {**cluster, "ray.io/node-type": "worker"})
-        elif kind(resource) == "Prometheus":
-            spec = resource.inputs["spec"]
-            own = {"name": "prometheus", "ports": [{"name": spec["portName"], "containerPort": 9090}]}
+        elif kind(resource) in OF_THE_OPERATOR:
+            name, port = kind(resource).lower(), OF_THE_OPERATOR[kind(resource)]
+            own = {"name": name, "ports": [{"name": spec["portName"], "containerPort": port}]}
             pod = {"serviceAccountName": spec["serviceAccountName"], "containers": [own]}
-            labels = {**spec["podMetadata"]["labels"], "app.kubernetes.io/name": "prometheus"}
+            labels = {**spec["podMetadata"]["labels"], "app.kubernetes.io/name": name}
             yield resource.name, {"metadata": {"labels": labels}, "spec": pod}
         elif kind(resource) in {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"}:
             spec = spec["jobTemplate"]["spec"] if kind(resource) == "CronJob" else spec
@@ -98,7 +102,8 @@ def test_every_pod_is_of_one_workload_with_its_account_and_ports(recording: Reco
         }
         described = {(port, number.number) for port, number in workload.ports.items() if not number.last}
         assert listened == described, name
-    external = {name for name in ("postgres", "redis", "object-store") if not recording.of_type("StatefulSet")}
+    stateful = {each.inputs["metadata"]["name"] for each in recording.of_type("StatefulSet")}
+    external = {"postgres", "redis", "object-store"} - stateful
     # KubeRay makes the last when a cluster goes.
     assert {each.name for each in table.workloads} - seen == external | {"clients", "ray-cleanup"}
 

@@ -18,14 +18,16 @@ CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityCla
 
 
 def settings_of(stack: str, *, watched: bool = False) -> Settings:
-    """The settings of a stack as they are, or with a Prometheus of its own."""
+    """The settings of a stack as they are, or with Prometheus, Alertmanager and Loki of its own."""
     config = stack_config(stack)
     if stack == "prod":
         config["kubernetes:context"] = "a-cluster"
     if watched:
         addons = config["ml-platform:cluster"]["addons"]
         config["ml-platform:cluster"]["addons"] = sorted({*addons, "prometheus-operator"})
-        config["ml-platform:observability"] = {"prometheus": {"managed": {}}}
+        own: dict[str, Any] = {"managed": {}}
+        prometheus = {"managed": {"alertmanager": own}}
+        config["ml-platform:observability"] = {"prometheus": prometheus, "logs": {"loki": own}}
     return load_with(config, stack)[0]
 
 

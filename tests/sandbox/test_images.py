@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from components.observability.spec import ObservabilityImages
 from components.settings import Images
 from sandbox import containerfile, images, istio, layers
 from sandbox.__main__ import LOADED
@@ -102,6 +101,7 @@ def unpacked(image: images.Image, target: Path) -> Path:
 def test_every_folder_is_an_image_that_can_be_followed() -> None:
     folders = {path.name for path in images.FOLDER.iterdir() if path.is_dir()}
     assert folders == set(images.REFERENCES)
+    assert set(images.REFERENCES) > images.OPTIONAL
     for name in folders:
         assert containerfile.read(images.FOLDER / name / "Containerfile").steps
 
@@ -110,8 +110,7 @@ def test_images_are_built_under_the_names_that_the_program_uses() -> None:
     used = Images().model_dump(exclude={"registry", "require_digests", "ray_gpu"})
     assert {images.REFERENCES[role.replace("_", "-")] for role in used} == set(used.values())
     # Stack dev is not watched.
-    watching = {*ObservabilityImages.model_fields, "postgres_exporter", "redis_exporter"}
-    assert set(LOADED) == {role.replace("_", "-") for role in used.keys() - watching} | set(istio.IMAGES)
+    assert set(LOADED) == {role.replace("_", "-") for role in used} - images.OPTIONAL | set(istio.IMAGES)
 
 
 @pytest.mark.parametrize("name", ["ray", "mlflow", "mlflow-previous", "feast", "moto"])

@@ -168,13 +168,8 @@ def test_a_sandbox_of_simulated_nodes_wants_no_tool_of_a_real_one() -> None:
         "versitygw",
         "pilot-agent",
         "istio-cni",
-        "prometheus",
-        "prometheus-config-reloader",
-        "kube-state-metrics",
-        "postgres-exporter",
-        "redis-exporter",
     }
-    assert set(tools.wanted(real=True)) == {name for name, tool in tools.load().items() if not tool.bench}
+    assert set(tools.wanted(real=True)) == {name for name, tool in tools.load().items() if not tool.optional}
 
 
 def test_kubelet_and_control_plane_are_of_one_release() -> None:

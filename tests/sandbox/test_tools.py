@@ -596,11 +596,11 @@ def test_an_unknown_name_is_refused_before_anything_is_done(lock: Callable[..., 
         tools.install(["kubctl"], lock=lock(kubectl={}), cache=cache)
 
 
-def test_what_only_a_node_or_the_benchmark_wants_is_obtained_there_only(lock: Callable[..., Path]) -> None:
-    file = lock(demo={}, node={"real": True}, peer={"bench": True})
+def test_what_only_a_node_or_whoever_names_it_wants_is_obtained_there_only(lock: Callable[..., Path]) -> None:
+    file = lock(demo={}, node={"real": True}, peer={"optional": True})
     assert tools.wanted(real=False, lock=file) == ["demo"]
     assert tools.wanted(real=True, lock=file) == ["demo", "node"]
-    assert LOCKED["conftest"].bench
+    assert LOCKED["conftest"].optional
 
 
 # --- the lock file of the project --------------------------------------------------------------------

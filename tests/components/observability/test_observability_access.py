@@ -4,8 +4,16 @@ from typing import Any
 
 import pytest
 
-from components.kube.access import EVERYONE, AccessTable, Neighbour
-from tests.components.observability.test_observability_input import EXISTING, MANAGED, config, existing, exporter
+from components.kube.access import EVERYONE, AccessTable, Neighbour, Port
+from tests.components.observability.test_observability_input import (
+    EXISTING,
+    MANAGED,
+    config,
+    existing,
+    exporter,
+    logs,
+    managed,
+)
 from tests.support.configuration import load_with
 
 OURS = {
@@ -53,6 +61,42 @@ def test_prometheus_reaches_every_port_with_metrics_and_no_other(
 def test_a_prometheus_of_others_is_a_neighbour() -> None:
     found = table(existing(namespace="watch", labels={"app": "prometheus"}, serviceAccount="prometheus"))
     assert found.end("prometheus") == Neighbour("prometheus", "watch", {"app": "prometheus"}, ("prometheus",))
+
+
+def test_only_prometheus_reaches_who_tells_people() -> None:
+    found = table(managed(alertmanager={"managed": {}}))
+    assert [row.source for row in found.into("alertmanager")] == ["prometheus"]
+    theirs = table(managed(alertmanager={"existing": {"labels": {"app": "am"}}}))
+    assert theirs.end("alertmanager") == Neighbour(
+        *("alertmanager", "monitoring", {"app": "am"}), ports={"http": Port(9093, "http")}
+    )
+
+
+@pytest.mark.parametrize("loki", [{"managed": {}}, {"existing": {"labels": {"app": "loki"}}}])
+def test_log_agents_beside_ray_reach_who_keeps_logs_and_nobody_else_does(loki: dict[str, Any]) -> None:
+    found = table(logs(loki))
+    reach = {row.source for row in found.into("loki")} - {"prometheus"}
+    assert reach == {"ray-head", "ray-worker"}
+    assert "loki" not in {end.name for end in table(config(MANAGED)).ends}
+
+
+@pytest.mark.parametrize("account", [{}, {"serviceAccount": "agent"}])
+def test_agents_of_the_cluster_bring_what_containers_print_where_they_are_admitted(account: dict[str, str]) -> None:
+    agents = {"namespace": "logging", "labels": {"app": "agent"}, **account}
+    found = table(logs({"managed": {"nodeAgents": agents}}))
+    accounts = tuple(account.values())
+    assert found.end("node-log-agents") == Neighbour("node-log-agents", "logging", {"app": "agent"}, accounts)
+    assert "node-log-agents" in {row.source for row in found.into("loki")}
+    assert not found.into("node-log-agents")
+
+
+def test_a_loki_of_others_is_known_by_its_pods_and_by_its_service() -> None:
+    loki = table(logs({"existing": {"labels": {"app": "loki"}, "port": 3100}})).end("loki")
+    assert loki == Neighbour(
+        *("loki", "monitoring", {"app": "loki"}),
+        ports={"http": Port(3100, "http")},
+        services=("loki-gateway.monitoring.svc.cluster.local",),
+    )
 
 
 def test_nobody_scrapes_what_nobody_watches() -> None:

@@ -33,6 +33,10 @@ def exporter(name: str = "gateway", **changed: Any) -> dict[str, Any]:
     return config({**MANAGED, "exporters": {name: {**PROXIES, **changed}}})
 
 
+def logs(loki: Any) -> dict[str, Any]:
+    return config({**MANAGED, "logs": {"loki": loki}})
+
+
 def threshold(**changed: Any) -> dict[str, Any]:
     return config({**MANAGED, "alerts": {"thresholds": changed}})
 
@@ -93,6 +97,45 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an objective without errors": (objective(availability=1), ["alerts.objectives.serve.availability"]),
     "an objective in per cent": (objective(availability=99.5), ["alerts.objectives.serve.availability"]),
     "runbooks nowhere": (config({**MANAGED, "alerts": {"runbooks": ""}}), ["alerts.runbooks"]),
+    # Who is told
+    "nobody tells": (managed(alertmanager={}), ["alertmanager: needs one of managed and existing"]),
+    "two tell": (
+        managed(alertmanager={"managed": {}, "existing": {}}),
+        ["managed.alertmanager: needs one of managed and existing"],
+    ),
+    "a Secret by a path": (
+        managed(alertmanager={"managed": {"configSecret": "alerts/config"}}),
+        ["alertmanager.managed.configSecret", "'alerts/config'"],
+    ),
+    "an Alertmanager of a cluster's Prometheus": (
+        existing(alertmanager={"managed": {}}),
+        ["observability.prometheus.existing.alertmanager: is not a known key"],
+    ),
+    "an Alertmanager on no port": (managed(alertmanager={"existing": {"port": 0}}), ["alertmanager.existing.port"]),
+    # Logs
+    "logs for nobody": (logs({}), ["observability.logs.loki: needs one of managed and existing"]),
+    "logs for both": (
+        logs({"managed": {}, "existing": {}}),
+        ["observability.logs.loki: needs one of managed and existing"],
+    ),
+    "logs without a Loki": (config({**MANAGED, "logs": {}}), ["observability.logs.loki: is missing"]),
+    "logs kept for no time": (logs({"managed": {"retention": "two weeks"}}), ["managed.retention", "'two weeks'"]),
+    "logs on a disk of nothing": (logs({"managed": {"volume": {"size": "0"}}}), ["managed.volume", "more than 0"]),
+    "agents without labels": (
+        logs({"managed": {"nodeAgents": {"namespace": "logging", "labels": {}}}}),
+        ["managed.nodeAgents.labels"],
+    ),
+    "agents of nowhere": (
+        logs({"managed": {"nodeAgents": {"labels": {"app": "agent"}}}}),
+        ["managed.nodeAgents.namespace: is missing"],
+    ),
+    "a Loki on no port": (logs({"existing": {"port": 0}}), ["loki.existing.port"]),
+    "a Loki by its address": (logs({"existing": {"service": "http://loki"}}), ["existing.service", "'http://loki'"]),
+    "a tenant without a name": (logs({"existing": {"tenant": ""}}), ["existing.tenant"]),
+    "an agent of no size": (
+        config({**MANAGED, "logs": {"loki": {"managed": {}}, "agent": {"requests": {"cpu": "0", "memory": "1Mi"}}}}),
+        ["observability.logs.agent"],
+    ),
     # Dashboards
     "a folder without a name": (config({**MANAGED, "dashboards": {"folder": ""}}), ["dashboards.folder"]),
     "a datasource of another kind": (config({**MANAGED, "dashboards": {"datasource": 7}}), ["dashboards.datasource"]),
@@ -112,6 +155,8 @@ def test_bad_input_is_refused_in_plain_words(case: str) -> None:
         config({"prometheus": {"existing": {}}}, injected=False),
         config({**MANAGED, "dashboards": None}),
         exporter("gpu", port=9400),
+        logs({"managed": {}}),
+        logs({"existing": {"tenant": "ml"}}),
     ],
 )
 def test_good_input_is_taken(good: dict[str, Any]) -> None:

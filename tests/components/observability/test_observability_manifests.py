@@ -12,11 +12,15 @@ from components.kube.pods import Around
 from components.kube.quantity import number
 from components.observability import manifests
 from components.observability.alerts.rule import Alert, Group, Recording
-from components.observability.spec import ObservabilityImages, ObservabilitySpec
+from components.observability.backends import alertmanager
+from components.observability.spec import ManagedAlertmanager, ObservabilityImages, ObservabilitySpec
 from sandbox.tools import Toolbox
 
 IMAGES = ObservabilityImages(
-    prometheus="quay.io/prometheus/prometheus:v3.15.0@sha256:" + "a" * 64, kube_state_metrics="example/state:v2.20.0"
+    prometheus="quay.io/prometheus/prometheus:v3.15.0@sha256:" + "a" * 64,
+    kube_state_metrics="example/state:v2.20.0",
+    loki="grafana/loki:3.7.8",
+    alertmanager="quay.io/prometheus/alertmanager:v0.31.0",
 )
 MODEL = Workload("model", {"app": "model"}, ("model",), {"http": Port(80), "stats": Port(81)}, metrics={"stats": "/m"})
 
@@ -26,6 +30,8 @@ def spec(**changed: Any) -> ObservabilitySpec:
 
 
 EXISTING = spec(prometheus={"existing": {"scrapeClass": "istio", "selector": {"release": "monitoring"}}})
+TELLING = spec(prometheus={"managed": {"alertmanager": {"managed": {}}}})
+TELLING_OTHERS = spec(prometheus={"managed": {"alertmanager": {"existing": {"namespace": "watch"}}}})
 GATEWAY = spec(exporters={"gateway": {"namespace": "kong", "labels": {"app": "kong"}, "port": 8100}})
 GROUP = Group(
     "model",
@@ -45,6 +51,11 @@ def prometheus(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, An
     assert own
     around = Around("ml", "prometheus", "ml-control")
     return manifests.prometheus(own, "30s", IMAGES, around, mesh=mesh, annotations={"size": "small"})
+
+
+def told(**changed: Any) -> dict[str, Any]:
+    own, around = ManagedAlertmanager.model_validate(changed), Around("ml", "alertmanager", "ml-control")
+    return alertmanager.alertmanager(own, IMAGES.alertmanager, around, annotations={"size": "small"})
 
 
 def kubelets() -> dict[str, Any]:
@@ -70,6 +81,10 @@ def rule(decided: ObservabilitySpec) -> dict[str, Any]:
         ("prometheusrules", rule(spec())),
         ("prometheuses", prometheus(spec())),
         ("prometheuses", prometheus(spec(), mesh=False)),
+        ("prometheuses", prometheus(TELLING)),
+        ("prometheuses", prometheus(TELLING_OTHERS)),
+        ("alertmanagers", told()),
+        ("alertmanagers", told(configSecret="receivers", volume={"size": "2Gi", "storageClass": "fast"})),
     ],
 )
 def test_the_operators_schema_knows_every_field(toolbox: Toolbox, file: str, manifest: dict[str, Any]) -> None:
@@ -235,3 +250,55 @@ def test_a_dashboard_is_found_by_its_label() -> None:
     assert made["metadata"]["labels"]["dashboards"] == "yes"
     assert made["metadata"]["annotations"] == {"grafana_folder": "ML"}
     assert made["data"] == {"ml-platform-ray.json": "{}"}
+
+
+def told_by(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
+    (found,) = prometheus(decided, mesh=mesh)["spec"]["alerting"]["alertmanagers"]
+    return dict(found)
+
+
+def test_alerts_go_to_the_service_of_who_tells_people() -> None:
+    found, service = told_by(TELLING), alertmanager.service("ml")
+    assert (found["namespace"], found["name"]) == ("ml", service["metadata"]["name"])
+    assert found["port"] in {port["name"] for port in service["spec"]["ports"]}
+    # The operator's labels, and the name of the port that it is told.
+    assert service["spec"]["selector"] == {"app.kubernetes.io/name": "alertmanager"}
+    assert told()["spec"]["portName"] == found["port"]
+    theirs = told_by(TELLING_OTHERS)
+    assert (theirs["namespace"], theirs["name"], theirs["port"]) == ("watch", "alertmanager-operated", "web")
+    assert "alerting" not in prometheus(spec())["spec"]
+
+
+def test_in_a_mesh_the_platforms_own_is_told_with_the_meshs_certificate() -> None:
+    assert told_by(TELLING)["scheme"] == "https"
+    assert told_by(TELLING)["tlsConfig"]["certFile"].startswith("/etc/mesh-certificates/")
+    assert "scheme" not in told_by(TELLING, mesh=False)
+    assert "scheme" not in told_by(TELLING_OTHERS)
+
+
+@pytest.mark.parametrize(
+    ("decided", "seen"),
+    [
+        (spec(), {"role": {"pods"}}),
+        (TELLING, {"role": {"pods", "services", "endpointslices"}}),
+        (TELLING_OTHERS, {"role": {"pods"}, "role-watch": {"services", "endpointslices"}}),
+        (GATEWAY, {"role": {"pods"}, "role-kong": {"pods"}}),
+    ],
+)
+def test_prometheus_sees_where_the_service_of_an_alertmanager_leads(
+    decided: ObservabilitySpec, seen: dict[str, set[str]]
+) -> None:
+    made = manifests.roles(decided, "ml", "ml-prometheus")
+    found = {
+        name: {resource for rule in role["rules"] for resource in rule["resources"]}
+        for name, role in made.items()
+        if role["kind"] == "Role"
+    }
+    assert found == seen
+    for name in seen:
+        assert made[f"{name}-binding"]["metadata"]["namespace"] == made[name]["metadata"]["namespace"]
+
+
+def test_receivers_come_from_a_secret_of_yours() -> None:
+    assert "configSecret" not in told()["spec"]
+    assert told(configSecret="receivers")["spec"]["configSecret"] == "receivers"

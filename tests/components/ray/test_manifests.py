@@ -1,6 +1,9 @@
 """The RayCluster and its operator, held against KubeRay's own schema and constants."""
 
+import json
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -9,9 +12,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.kube.logs import LogAgent
+from components.kube.model import Compute, Resources
 from components.kube.pods import Around
 from components.kube.quantity import number
-from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
+from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, LogStore, SecretRef
 from components.ray import manifests
 from components.ray.manifests import PORTS, Surroundings, live_scaling, ray_cluster
 from components.ray.spec import Gpu, GpuImage, RayImages, RaySpec, Scaling, WorkerGroup
@@ -32,6 +37,12 @@ AROUND = Surroundings(
 )
 READY = Around("data-platform", manifests.READY, "p-control")
 GPU_GROUP = WorkerGroup(name="gpu", max_replicas=2, gpu=Gpu(model="Tesla-K80", count=2, runtime_class="nvidia"))
+LOGS = LogAgent(
+    LogStore("http://loki:3100/otlp"),
+    "otel/collector:0.160.0",
+    Resources(requests=Compute(cpu="10m", memory="64Mi"), limits=Compute(cpu="100m", memory="128Mi")),
+)
+LOGGED = Surroundings(**{**vars(AROUND), "logs": LOGS})
 REDIS = KeyValueStore(Endpoint("redis", 6379, "redis://redis:6379"), SecretRef("redis-password", "password"))
 
 
@@ -61,7 +72,9 @@ def check(manifest: dict[str, Any], schema: dict[str, Any]) -> None:
     jsonschema.validate({**body, "metadata": {}}, {**schema, "properties": {**schema["properties"], "metadata": {}}})
 
 
-@pytest.mark.parametrize("around", [AROUND, Surroundings(**{**vars(AROUND), "redis": REDIS})], ids=["plain", "redis"])
+@pytest.mark.parametrize(
+    "around", [AROUND, Surroundings(**{**vars(AROUND), "redis": REDIS}), LOGGED], ids=["plain", "redis", "logged"]
+)
 @pytest.mark.parametrize("authentication", ["token", "disabled"])
 def test_kuberays_schema_accepts_the_cluster(around: Surroundings, authentication: str, schema: dict[str, Any]) -> None:
     spec = RaySpec.model_validate({"authentication": authentication})
@@ -103,20 +116,44 @@ def test_authentication_is_on_by_default() -> None:
     }
 
 
-def test_every_pod_satisfies_the_restricted_profile() -> None:
+@pytest.mark.parametrize(("around", "expected"), [(AROUND, 5), (LOGGED, 7)], ids=["plain", "logged"])
+def test_every_pod_satisfies_the_restricted_profile(around: Surroundings, expected: int) -> None:
     spec = RaySpec(worker_groups=(GPU_GROUP,))
-    cluster = ray_cluster(spec, IMAGES, AROUND)["spec"]
+    cluster = ray_cluster(spec, IMAGES, around)["spec"]
     templates = [cluster["headGroupSpec"]["template"], *[group["template"] for group in cluster["workerGroupSpecs"]]]
     templates.append(manifests.operator_deployment(spec, IMAGES, "n", "p")["spec"]["template"])
     templates += [daemon["spec"]["template"] for daemon in manifests.pre_pulls(spec, IMAGES, "n", "a").values()]
     containers = [c for t in templates for c in [*t["spec"]["containers"], *t["spec"].get("initContainers", [])]]
-    assert len(containers) == 5
+    assert len(containers) == expected
     for container in [*containers, cluster["autoscalerOptions"]]:
         security = container["securityContext"]
         assert security["allowPrivilegeEscalation"] is False
         assert security["capabilities"] == {"drop": ["ALL"]}
         assert security["runAsNonRoot"] is True
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_a_log_agent_reads_rays_own_files_beside_every_ray_container() -> None:
+    cluster = ray_cluster(RaySpec(worker_groups=(GPU_GROUP,)), IMAGES, LOGGED)["spec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        spec = group["template"]["spec"]
+        (agent,), (ray,) = spec["initContainers"], spec["containers"]
+        # Native: it starts before Ray and ends after it, and no pod waits for its end.
+        assert (agent["name"], agent["restartPolicy"]) == ("log-agent", "Always")
+        volumes = {each["name"]: each for each in spec["volumes"]}
+        (files,) = [each for each in ray["volumeMounts"] if each["name"] == "ray-logs"]
+        # KubeRay mounts a volume of this name there for its autoscaler, which writes too (common/pod.go).
+        assert Path(files["mountPath"]) == Path("/tmp") / "ray"  # noqa: S108 Ray's own
+        assert volumes["ray-logs"]["emptyDir"] == {"sizeLimit": ray["resources"]["limits"]["ephemeral-storage"]}
+        assert agent["volumeMounts"] == [{**files, "readOnly": True}]
+        told = {each["name"]: each.get("value") for each in agent["env"]}
+        assert told["LOGS_URL"] == "http://loki:3100/otlp"
+        config = json.loads(told["COLLECTOR_CONFIG"])
+        assert {Path(each).parts[:3] for each in config["receivers"]["file_log"]["include"]} == {("/", "tmp", "ray")}
+        known = {each["key"]: each["value"] for each in config["processors"]["resource"]["attributes"]}
+        assert known["service.name"] == ray["name"]
+        asked = set(re.findall(r"\$\{env:(\w+)\}", told["COLLECTOR_CONFIG"]))
+        assert asked == set(told) - {"COLLECTOR_CONFIG"}
 
 
 def test_a_gpu_group_is_placed_by_its_model_and_says_what_cuda_is_inside() -> None:

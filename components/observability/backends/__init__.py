@@ -1,0 +1,1 @@
+"""What keeps what was observed, where the platform runs it itself."""
