@@ -21,6 +21,9 @@ CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 SECRETS_HASH = "ml-platform/secrets-hash"
 """Annotation of a pod: the digest of the secrets that it reads."""
 
+PROXY_CONFIG = "proxy.istio.io/config"
+"""Annotation of a pod: its sidecar's ProxyConfig, where that is not the mesh's own."""
+
 TELLS_WHY: Manifest = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 """A container that fails leaves the end of its log in its status, where the error of a failed `up` finds it."""
 

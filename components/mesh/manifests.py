@@ -6,12 +6,13 @@ a workload that any ALLOW policy selects is denied what none allows, and a polic
 both are in force, both must admit.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from components.kube import objects
 from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Token, Workload
-from components.kube.pods import Manifest
+from components.kube.pods import PROXY_CONFIG, Manifest
 from components.mesh.spec import MeshSpec
 
 DEFAULT_DENY = "default-deny"
@@ -109,13 +110,13 @@ def pod_annotations(spec: MeshSpec, *, watched: bool) -> dict[str, str]:
         "sidecar.istio.io/proxyMemory": size.requests.memory,
         "sidecar.istio.io/proxyCPULimit": size.limits.cpu,
         "sidecar.istio.io/proxyMemoryLimit": size.limits.memory,
-        **(_WATCHED if watched else {}),
+        **({PROXY_CONFIG: json.dumps({"proxyStatsMatcher": _WATCHED})} if watched else {}),
     }
 
 
 _WATCHED = {
-    "sidecar.istio.io/statsInclusionPrefixes": "cluster.inbound,cluster.outbound",
-    "sidecar.istio.io/statsInclusionSuffixes": "no_filter_chain_match",
+    "inclusionPrefixes": ["cluster.inbound", "cluster.outbound"],
+    "inclusionSuffixes": ["no_filter_chain_match"],
 }
 
 

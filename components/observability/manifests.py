@@ -14,7 +14,7 @@ from components.kube import objects, rbac
 from components.kube.access import SIDECAR, Neighbour, Port, Workload, named, served
 from components.kube.labels import PART_OF
 from components.kube.model import Scale
-from components.kube.pods import RESTRICTED_POD, Around, Manifest, container, http_probe, pod, resources
+from components.kube.pods import PROXY_CONFIG, RESTRICTED_POD, Around, Manifest, container, http_probe, pod, resources
 from components.kube.quantity import number
 from components.observability.alerts.rule import Group
 from components.observability.backends import alertmanager, loki
@@ -71,7 +71,6 @@ _KUBELETS = {
     "tlsConfig": {"insecureSkipVerify": True},
 }
 _CERTIFIED = {
-    "proxy.istio.io/config": f"proxyMetadata: {{OUTPUT_CERTS: {_CERTIFICATES}}}",
     "sidecar.istio.io/userVolumeMount": json.dumps([{"name": _MESH, "mountPath": _CERTIFICATES}]),
     "traffic.sidecar.istio.io/includeOutboundIPRanges": "",
 }
@@ -249,13 +248,18 @@ def prometheus(
             "portName": "http",
             "podMetadata": {
                 "labels": {"app.kubernetes.io/component": _COMPONENT, **OURS},
-                "annotations": {**annotations, **(_CERTIFIED if mesh else {})},
+                "annotations": _certified(annotations) if mesh else dict(annotations),
             },
             "scrapeClasses": [_KUBELETS, *([_PODS] if mesh else [])],
             **_alerting(spec, around.namespace, mesh=mesh),
             **(_certificates() if mesh else {}),
         },
     }
+
+
+def _certified(annotations: Mapping[str, str]) -> dict[str, str]:
+    config = {**json.loads(annotations.get(PROXY_CONFIG, "{}")), "proxyMetadata": {"OUTPUT_CERTS": _CERTIFICATES}}
+    return {**annotations, **_CERTIFIED, PROXY_CONFIG: json.dumps(config)}
 
 
 def _alerting(spec: ManagedPrometheus, namespace: Any, *, mesh: bool) -> Manifest:

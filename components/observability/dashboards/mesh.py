@@ -1,10 +1,10 @@
 """The mesh: who asks whom, what is refused, and certificates.
 
 Envoy's own statistics, which any Envoy has, and not Istio's (decision 19). Those of clusters and listeners are kept
-where a pod's annotations ask for them: `sidecar.istio.io/statsInclusionPrefixes` with `cluster.inbound` and
-`cluster.outbound`, `statsInclusionSuffixes` with `no_filter_chain_match`; the others always (Istio 1.31,
-pkg/bootstrap/config.go). Labels: tools/packaging/common/envoy_bootstrap.json. Istiod: pilot/pkg/xds/monitoring.go,
-pkg/xds/monitoring.go, security/pkg/server/ca/monitoring.go.
+where a pod's ProxyConfig asks for them: `proxyStatsMatcher` with the prefixes `cluster.inbound` and `cluster.outbound`
+and the suffix `no_filter_chain_match`; the others always (Istio 1.31, pkg/bootstrap/config.go). Labels:
+tools/packaging/common/envoy_bootstrap.json. Istiod: pilot/pkg/xds/monitoring.go, pkg/xds/monitoring.go,
+security/pkg/server/ca/monitoring.go.
 """
 
 from dataclasses import replace

@@ -1,10 +1,11 @@
 """The access table as NetworkPolicies: shapes that the API server reads in one way only."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Port, Workload, named, served
-from components.mesh.manifests import istio, network_policies
+from components.mesh.manifests import istio, network_policies, pod_annotations
 from components.mesh.spec import MeshSpec
 
 WEB = named("web", http=Port(80, "http"), ray=Port(10002, last=10051))
@@ -93,3 +94,14 @@ def test_behind_a_service_clients_expect_the_accounts_of_all_its_workloads() -> 
         "destination-head": [f"{here}/head"],
         "destination-nodes": [f"{here}/head", f"{here}/worker", f"{here}/gpu-worker"],
     }
+
+
+def test_a_watched_sidecar_keeps_the_numbers_of_requests_that_istio_leaves_out() -> None:
+    told = pod_annotations(MeshSpec(), watched=True)
+    (config,) = [value for name, value in told.items() if name not in pod_annotations(MeshSpec(), watched=False)]
+    assert json.loads(config)["proxyStatsMatcher"] == {
+        "inclusionPrefixes": ["cluster.inbound", "cluster.outbound"],
+        "inclusionSuffixes": ["no_filter_chain_match"],
+    }
+    # Istio's own analysis calls the annotations of the same purpose deprecated (IST0135).
+    assert not any("statsInclusion" in name for name in told)

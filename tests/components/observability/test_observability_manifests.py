@@ -46,11 +46,14 @@ def monitor(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
     return manifests.monitor(decided.prometheus, "ml", MODEL, mesh=mesh)
 
 
+ANNOTATIONS = {"size": "small", "proxy.istio.io/config": '{"proxyStatsMatcher": {}}'}
+
+
 def prometheus(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
     own = decided.prometheus.managed
     assert own
     around = Around("ml", "prometheus", "ml-control")
-    return manifests.prometheus(own, "30s", IMAGES, around, mesh=mesh, annotations={"size": "small"})
+    return manifests.prometheus(own, "30s", IMAGES, around, mesh=mesh, annotations=ANNOTATIONS)
 
 
 def told(**changed: Any) -> dict[str, Any]:
@@ -155,7 +158,7 @@ def test_the_certificates_lie_where_prometheus_looks_for_them() -> None:
     assert mount["name"] == own["name"] == volume["name"]
     assert mount["mountPath"] == own["mountPath"]
     told = yaml.safe_load(annotations["proxy.istio.io/config"])
-    assert told == {"proxyMetadata": {"OUTPUT_CERTS": own["mountPath"]}}
+    assert told == {"proxyStatsMatcher": {}, "proxyMetadata": {"OUTPUT_CERTS": own["mountPath"]}}
     _, given = made["scrapeClasses"]
     assert given["name"] == monitor(spec())["spec"]["scrapeClass"]
     for key in ("caFile", "certFile", "keyFile"):
@@ -202,7 +205,7 @@ def test_without_a_mesh_there_are_no_certificates() -> None:
     made = prometheus(spec(), mesh=False)["spec"]
     assert not {"volumes", "volumeMounts"} & made.keys()
     assert [each["name"] for each in made["scrapeClasses"]] == ["kubelet"]
-    assert made["podMetadata"]["annotations"] == {"size": "small"}
+    assert made["podMetadata"]["annotations"] == ANNOTATIONS
 
 
 def test_the_disk_is_never_filled() -> None:
