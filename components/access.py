@@ -18,9 +18,11 @@ from components.mlflow.manifests import workloads as mlflow_workloads
 from components.mlflow.spec import MLflowSpec
 from components.observability import manifests as observability
 from components.observability.backends.alertmanager import ALERTMANAGER
+from components.observability.backends.jaeger import JAEGER
+from components.observability.backends.jaeger import store as trace_store
 from components.observability.backends.loki import AGENTS, LOKI
 from components.observability.manifests import KUBELET, PROMETHEUS, STATE, exporting
-from components.observability.spec import ObservabilitySpec
+from components.observability.spec import ObservabilitySpec, TracesSpec
 from components.ray.manifests import workloads as ray_workloads
 from components.ray.spec import RaySpec
 from components.stores import manifests as stores
@@ -37,6 +39,7 @@ _SERVED = {
     "feast-registry": ("grpc",),
     "ray-head": ("dashboard", "client", "serve"),
     PROMETHEUS: ("http",),
+    JAEGER: ("http", "otlp"),
 }
 
 _GATEWAY = "gateway"
@@ -125,6 +128,7 @@ def access_table(
     own = [Access(*row) for row in (*_ROWS, *_by_choice(ray, feast), *_teams(mlflow, feast))]
     own += _from_outside(gateway) if gateway else ()
     own += _watched(watch, workloads, sidecars=tenancy.mesh_injection) if watch else ()
+    own += _traced(watch.traces, gateway, sidecars=mesh.tracing is not None) if watch and watch.traces else ()
     further = [
         Access(row.source, row.target, row.ports, row.why, plain_text=bool(row.plain_text)) for row in mesh.access
     ]
@@ -186,6 +190,17 @@ def _watched(watch: ObservabilitySpec, workloads: Iterable[Workload], *, sidecar
             yield Access(source, LOKI, ("http",), "Its log agent hands on what Ray writes")
         if watch.logs.loki.managed and watch.logs.loki.managed.node_agents:
             yield Access(AGENTS, LOKI, ("http",), "Hand on what containers print (observability.logs.loki)")
+
+
+def _traced(traces: TracesSpec, gateway: GatewaySpec | None, *, sidecars: bool) -> Iterator[Access]:
+    """Rows of who tells of the requests that it serves."""
+    store = trace_store(traces)
+    for source in ("ray-head", "ray-worker", "mlflow", "feast-server"):
+        yield Access(source, store, ("otlp",), "Tells of the requests that it serves")
+    if sidecars:
+        yield Access(EVERYONE, store, ("otlp",), "Sidecars tell of the requests that pass them (mesh.tracing)")
+    if gateway and traces.store.managed:
+        yield Access(_GATEWAY, store, ("otlp",), "Tells of the requests that come from outside")
 
 
 def _there(rows: Iterable[Access], ports: Mapping[str, Mapping[str, Port]]) -> Iterator[Access]:

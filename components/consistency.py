@@ -29,6 +29,7 @@ def problems(settings: "Settings", today: date) -> Iterator[str]:
         _gateway_leads_where_it_is_answered,
         _identities_are_verified,
         _pods_of_the_mesh_can_be_scraped,
+        _sidecars_tell_someone,
     ):
         yield from rule(settings)
     yield from (f"mesh: {problem}" for problem in settings.mesh.expired(today))
@@ -163,6 +164,15 @@ def _pods_of_the_mesh_can_be_scraped(settings: "Settings") -> Iterator[str]:
         yield (
             "observability.prometheus.existing.scrapeClass: is missing, but tenancy.meshInjection is true, where pods "
             "take mutual TLS only: name the scrape class of that Prometheus that has the mesh's certificates"
+        )
+
+
+def _sidecars_tell_someone(settings: "Settings") -> Iterator[str]:
+    """Where all is denied that is not admitted, spans go where a row of the access table leads, or nowhere."""
+    if settings.mesh.tracing and not (settings.observability and settings.observability.traces):
+        yield (
+            "mesh.tracing: needs observability.traces, which says who keeps traces and lets sidecars reach it: set "
+            "that, or remove mesh.tracing"
         )
 
 

@@ -142,12 +142,21 @@ class LogStoreOutputs(Published):
     tenant: str | None = Field(description="header X-Scope-OrgID; null where none is asked for")
 
 
+class TraceStoreOutputs(Published):
+    """For teams whose workloads in the namespace tell of the requests that they serve."""
+
+    url: str = Field(description="that takes spans: OTLP over HTTP, /v1/traces")
+    sampling_percent: float = Field(description="how many requests the platform's own workloads trace")
+
+
 class ObservabilityOutputs(Published):
     """For teams that watch their own workloads beside the platform's."""
 
     prometheus: Address | None = Field(description="the platform's own Prometheus; null where it is the cluster's")
     selector: dict[str, str] = Field(description="labels that a team's own monitors and rules need to be found")
     logs: LogStoreOutputs | None = Field(default=None, description="where logs are kept; null where nobody keeps them")
+    traces: TraceStoreOutputs | None = Field(default=None, description="who keeps traces; null where nobody does")
+    jaeger: Address | None = Field(default=None, description="the platform's own Jaeger; null without")
 
 
 class PlatformOutputs(Published):

@@ -63,34 +63,6 @@ class Platform:
             on_error=tells_why,
             opts=opts,
         )
-        mlflow = MLflowServer(
-            "mlflow",
-            settings.mlflow,
-            settings.images.for_mlflow(),
-            namespace=tenancy.endpoints.namespace,
-            priority_classes=tenancy.endpoints.priority_classes,
-            database=stores.endpoints.databases[settings.mlflow.database],
-            bucket=stores.endpoints.buckets[settings.mlflow.bucket],
-            backups=stores.endpoints.buckets[settings.mlflow.backup_bucket],
-            generation=settings.secrets.generation,
-            watched=settings.observability is not None,
-            pod_annotations=mesh.endpoints.pod_annotations,
-            on_error=tells_why,
-            opts=opts,
-        )
-        feast = FeastStore(
-            "feast",
-            settings.feast,
-            settings.images.for_feast(),
-            namespace=tenancy.endpoints.namespace,
-            priority_classes=tenancy.endpoints.priority_classes,
-            database=stores.endpoints.databases[settings.feast.database],
-            redis=stores.endpoints.redis,
-            repository=target.feature_repository,
-            pod_annotations=mesh.endpoints.pod_annotations,
-            on_error=tells_why,
-            opts=opts,
-        )
         watch = settings.observability
         observability = (
             Observability(
@@ -108,6 +80,37 @@ class Platform:
             if watch
             else None
         )
+        traces = observability.endpoints.traces if observability else None
+        mlflow = MLflowServer(
+            "mlflow",
+            settings.mlflow,
+            settings.images.for_mlflow(),
+            namespace=tenancy.endpoints.namespace,
+            priority_classes=tenancy.endpoints.priority_classes,
+            database=stores.endpoints.databases[settings.mlflow.database],
+            bucket=stores.endpoints.buckets[settings.mlflow.bucket],
+            backups=stores.endpoints.buckets[settings.mlflow.backup_bucket],
+            generation=settings.secrets.generation,
+            watched=settings.observability is not None,
+            traces=traces,
+            pod_annotations=mesh.endpoints.pod_annotations,
+            on_error=tells_why,
+            opts=opts,
+        )
+        feast = FeastStore(
+            "feast",
+            settings.feast,
+            settings.images.for_feast(),
+            namespace=tenancy.endpoints.namespace,
+            priority_classes=tenancy.endpoints.priority_classes,
+            database=stores.endpoints.databases[settings.feast.database],
+            redis=stores.endpoints.redis,
+            repository=target.feature_repository,
+            traces=traces,
+            pod_annotations=mesh.endpoints.pod_annotations,
+            on_error=tells_why,
+            opts=opts,
+        )
         ray = RayCluster(
             "ray",
             settings.ray,
@@ -123,6 +126,7 @@ class Platform:
             features=feast.endpoints.online,
             bucket=stores.endpoints.buckets[settings.ray.bucket],
             logs=_log_agent(settings, observability),
+            traces=traces,
             pod_annotations=mesh.endpoints.pod_annotations,
             on_error=tells_why,
             opts=opts,

@@ -82,6 +82,8 @@ class Images(Spec):
     """Alertmanager, where it is the platform's own."""
     loki: ImageRef = "grafana/loki:3.7.8"
     """Loki, where it is the platform's own."""
+    jaeger: ImageRef = "jaegertracing/jaeger:2.13.0"
+    """Jaeger, where it is the platform's own."""
     log_agent: ImageRef = "otel/opentelemetry-collector-contrib:0.160.0"
     """Reads Ray's log files and hands them on, where someone keeps logs."""
     prometheus: ImageRef = "quay.io/prometheus/prometheus:v3.15.0"

@@ -49,6 +49,7 @@ REFERENCES = {
     "kube-state-metrics": "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
     "alertmanager": "quay.io/prometheus/alertmanager:v0.31.0",
     "loki": "grafana/loki:3.7.8",
+    "jaeger": "jaegertracing/jaeger:2.13.0",
     "log-agent": "otel/opentelemetry-collector-contrib:0.160.0",
     "postgres-exporter": "quay.io/prometheuscommunity/postgres-exporter:v0.19.1",
     "redis-exporter": "oliver006/redis_exporter:v1.82.0",
@@ -64,7 +65,7 @@ before the operators are for tests: a release to upgrade from, and a stand-in fo
 OPTIONAL = frozenset(
     {
         *("prometheus", "prometheus-operator", "prometheus-config-reloader", "kube-state-metrics"),
-        *("postgres-exporter", "redis-exporter", "alertmanager", "loki", "log-agent"),
+        *("postgres-exporter", "redis-exporter", "alertmanager", "loki", "jaeger", "log-agent"),
     }
 )
 """Those that only a stack runs which is watched: built by whoever names them, from optional tools."""

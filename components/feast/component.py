@@ -14,7 +14,8 @@ from components.base import Component, digest, endpoint
 from components.feast import manifests
 from components.feast.spec import FeastImages, FeastSpec
 from components.kube import objects, rbac
-from components.kube.wires import Database, Endpoint, KeyValueStore, SecretRef
+from components.kube.traces import tracing
+from components.kube.wires import Database, Endpoint, KeyValueStore, SecretRef, TraceStore
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
         database: Database,
         redis: KeyValueStore,
         repository: Mapping[str, str],
+        traces: TraceStore | None = None,
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -74,8 +76,9 @@ class FeastStore(Component[FeastEndpoints], token="mlplatform:feast:FeastStore")
             after=[*database.after, *redis.after, config, self.child("repository", files)],
             create_timeout=spec.ready_timeout_seconds,
         )
+        told = [*env, *tracing(traces, manifests.SERVER)]
         servers = {
-            manifests.SERVER: (spec.online, manifests.server(spec, images.feast, serving, env, secrets)),
+            manifests.SERVER: (spec.online, manifests.server(spec, images.feast, serving, told, secrets)),
             manifests.REGISTRY: (spec.registry, manifests.registry(spec, images.feast, looking_up, env, secrets)),
         }
         services = {

@@ -108,8 +108,3 @@ def agent(
         livenessProbe={**probe, "failureThreshold": 6},
         **fields,
     )
-
-
-def of_pod(name: str, path: str) -> Manifest:
-    """An environment variable with what Kubernetes knows of the pod, such as `metadata.name`."""
-    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -186,3 +186,8 @@ def http_probe(path: str, port: int | str, *, initial: int = 5, period: int = 10
 def exec_probe(*command: str) -> Manifest:
     """A probe that runs a command in the container, every ten seconds."""
     return {"exec": {"command": list(command)}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
+
+
+def of_pod(name: str, path: str) -> Manifest:
+    """An environment variable with what Kubernetes knows of the pod, such as `metadata.name`."""
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -117,3 +117,16 @@ class LogStore:
 
     url: "pulumi.Input[str]"
     tenant: str | None = None
+
+
+@dataclass(frozen=True)
+class TraceStore:
+    """Where traces are kept.
+
+    Attributes:
+        url: that takes spans (OTLP over HTTP, `/v1/traces`).
+        sampling_percent: how many of the requests are traced that come without a trace of their own.
+    """
+
+    url: "pulumi.Input[str]"
+    sampling_percent: float

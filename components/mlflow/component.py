@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.base import Component, digest, endpoint
-from components.kube.wires import Bucket, Database, Endpoint, Login, SecretRef
+from components.kube.wires import Bucket, Database, Endpoint, Login, SecretRef, TraceStore
 from components.mlflow import manifests
 from components.mlflow.spec import MLflowImages, MLflowSpec
 
@@ -48,6 +48,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
         backups: Bucket,
         generation: int,
         watched: bool,
+        traces: TraceStore | None = None,
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -99,6 +100,7 @@ class MLflowServer(Component[MLflowEndpoints], token="mlplatform:mlflow:MLflowSe
                 settings=settings,
                 digest=secrets,
                 watched=watched,
+                traces=traces,
             ),
             after=[migration, *bucket.after],
             create_timeout=spec.ready_timeout_seconds,

@@ -26,7 +26,8 @@ from components.kube.pods import (
     small,
     spread,
 )
-from components.kube.wires import Bucket, Database, SecretRef
+from components.kube.traces import tracing
+from components.kube.wires import Bucket, Database, SecretRef, TraceStore
 from components.mlflow.spec import GarbageCollection, MLflowSpec
 
 NAME = "mlflow"
@@ -164,6 +165,7 @@ def deployment(
     settings: Manifest | None,
     digest: Any,
     watched: bool,
+    traces: TraceStore | None = None,
 ) -> Manifest:
     """The server.
 
@@ -179,6 +181,7 @@ def deployment(
         settings: the ConfigMap of `config`, None without authentication.
         digest: of all that is secret.
         watched: whether someone scrapes it.
+        traces: where it tells of the requests that it serves.
     """
     args = [
         "server",
@@ -193,6 +196,7 @@ def deployment(
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": hosts},
         *_store_env(spec, database, bucket),
+        *tracing(traces, NAME),
     ]
     if spec.hosts:
         # A browser names its page's origin with whatever it changes; only those on localhost are allowed by default.

@@ -11,15 +11,16 @@ import pulumi
 
 from components.base import Component, endpoint
 from components.kube.access import Workload
-from components.kube.wires import Endpoint, LogStore
+from components.kube.wires import Endpoint, LogStore, TraceStore
 from components.observability import manifests
 from components.observability.alerts import groups
 from components.observability.alerts.rule import Watched
-from components.observability.backends import alertmanager, loki
+from components.observability.backends import alertmanager, jaeger, loki
 from components.observability.dashboards import dashboards
 from components.observability.spec import (
     AlertmanagerSpec,
     LokiSpec,
+    ManagedJaeger,
     ManagedPrometheus,
     ObservabilityImages,
     ObservabilitySpec,
@@ -34,11 +35,15 @@ class ObservabilityEndpoints:
         prometheus: the platform's own Prometheus (HTTP, port 9090); None where it is the cluster's.
         selector: labels by which monitors and rules are found: a team's own ones need them.
         logs: where logs go, as OTLP over HTTP; None where nobody keeps them.
+        traces: where spans go, as OTLP over HTTP; None where nobody keeps them.
+        jaeger: the platform's own Jaeger (HTTP, port 16686); None without.
     """
 
     prometheus: Endpoint | None
     selector: dict[str, str]
     logs: LogStore | None
+    traces: TraceStore | None
+    jaeger: Endpoint | None
 
 
 class Observability(Component[ObservabilityEndpoints], token="mlplatform:observability:Observability"):
@@ -101,6 +106,14 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
                 logs=self._keep_logs(spec.logs.loki, images, namespace, priority_classes["control"])
                 if spec.logs
                 else None,
+                traces=TraceStore(jaeger.url(spec.traces, namespace), spec.traces.sampling_percent)
+                if spec.traces
+                else None,
+                jaeger=self._keep_traces(
+                    spec.traces.store.managed, images.jaeger, namespace, priority_classes["control"]
+                )
+                if spec.traces and spec.traces.store.managed
+                else None,
             )
         )
 
@@ -136,6 +149,14 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         service = self.child("loki-service", loki.service(namespace), after=[server])
         url = endpoint("http", service, namespace, loki.PORT).url
         return LogStore(pulumi.Output.concat(url, loki.OTLP))
+
+    def _keep_traces(
+        self, spec: ManagedJaeger, image: str, namespace: pulumi.Output[str], priority: pulumi.Output[str]
+    ) -> Endpoint:
+        """Declare the Jaeger."""
+        server = self.child("jaeger", jaeger.jaeger(spec, image, self.around(jaeger.JAEGER, namespace, priority)))
+        service = self.child("jaeger-service", jaeger.service(namespace), after=[server])
+        return endpoint("http", service, namespace, jaeger.PORTS["http"])
 
     def _tell_state(
         self, spec: ManagedPrometheus, image: str, namespace: pulumi.Output[str], priority: pulumi.Output[str]

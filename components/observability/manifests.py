@@ -17,7 +17,7 @@ from components.kube.model import Scale
 from components.kube.pods import PROXY_CONFIG, RESTRICTED_POD, Around, Manifest, container, http_probe, pod, resources
 from components.kube.quantity import number
 from components.observability.alerts.rule import Group
-from components.observability.backends import alertmanager, loki
+from components.observability.backends import alertmanager, jaeger, loki
 from components.observability.spec import (
     AlertsSpec,
     DashboardsSpec,
@@ -81,12 +81,12 @@ _SIDECARS_PORT, _SIDECARS_PATH = "http-envoy-prom", "/stats/prometheus"
 
 
 def workloads(spec: ObservabilitySpec | None) -> list[Workload]:
-    """The platform's own Prometheus, what tells it the state of Kubernetes' objects, and its own Loki."""
-    logs = loki.workloads(spec.logs) if spec else []
+    """The platform's own Prometheus, what tells it the state of Kubernetes' objects, its own Loki and Jaeger."""
+    kept = [*loki.workloads(spec.logs), *jaeger.workloads(spec.traces)] if spec else []
     if not (spec and spec.prometheus.managed):
-        return logs
+        return kept
     return [
-        *logs,
+        *kept,
         *alertmanager.workloads(spec.prometheus.managed.alertmanager),
         served(PROMETHEUS, http=Port(PORT, "http")),
         replace(named(STATE, metrics=Port(8080, "http")), metrics={"metrics": "/metrics"}),
@@ -94,8 +94,8 @@ def workloads(spec: ObservabilitySpec | None) -> list[Workload]:
 
 
 def neighbours(spec: ObservabilitySpec | None) -> list[Neighbour]:
-    """The cluster's Prometheus, or what the platform's own scrapes in other namespaces; the cluster's Loki."""
-    return [*_scraping(spec), *loki.neighbours(spec.logs)] if spec else []
+    """The cluster's Prometheus, or what the platform's own scrapes in other namespaces; who else keeps logs, traces."""
+    return [*_scraping(spec), *loki.neighbours(spec.logs), *jaeger.neighbours(spec.traces)] if spec else []
 
 
 def _scraping(spec: ObservabilitySpec) -> list[Neighbour]:

@@ -44,7 +44,8 @@ class ObservabilityImages(Spec):
     """Tells people of alerts; its operator is the cluster's."""
     loki: ImageRef
     """Keeps logs."""
-
+    jaeger: ImageRef
+    """Keeps traces."""
     prometheus: ImageRef
     """Prometheus itself; its operator is the cluster's."""
     kube_state_metrics: ImageRef
@@ -330,6 +331,56 @@ class LogsSpec(Spec):
     """Size of what reads Ray's own log files, beside each Ray container."""
 
 
+class ManagedJaeger(Spec):
+    """A Jaeger in the platform's namespace: one process with a disk."""
+
+    resources: Resources = Resources(requests=Compute(cpu="50m", memory="256Mi"), limits=Compute(cpu="1", memory="1Gi"))
+    """Its size."""
+    retention: Duration = "3d"
+    """How long traces are kept."""
+    volume: Volume = Volume(size="10Gi")
+    """Where they are kept."""
+
+
+class ExistingTraceStore(Spec):
+    """A Jaeger of the cluster, or whatever else takes spans by OTLP over HTTP."""
+
+    namespace: DnsLabel = "monitoring"
+    """Where its pods are."""
+    labels: Labels = Field(default_factory=lambda: {"app.kubernetes.io/name": "jaeger"})
+    """Labels of the pods that take spans."""
+    service: DnsLabel = "jaeger-collector"
+    """Service that leads to them."""
+    service_port: Port = 4318
+    """Of that Service."""
+    port: Port = 4318
+    """That those pods listen on."""
+
+
+class TraceStoreSpec(Spec):
+    """Who keeps traces: a Jaeger of the platform's own, or who does so already."""
+
+    managed: ManagedJaeger | None = None
+    """The platform's own."""
+    existing: ExistingTraceStore | None = None
+    """One that is already there."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "TraceStoreSpec":
+        if bool(self.managed) == bool(self.existing):
+            raise ValueError("needs one of managed and existing: the platform's own Jaeger, or the cluster's")
+        return self
+
+
+class TracesSpec(Spec):
+    """Traces of requests: Ray Serve, Feast's online server and MLflow tell of theirs, sidecars with `mesh.tracing`."""
+
+    store: TraceStoreSpec
+    """Who keeps them."""
+    sampling_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """How many of the requests are traced; one that comes with a trace does as that says."""
+
+
 class ObservabilitySpec(Spec):
     """How the platform is watched."""
 
@@ -337,6 +388,8 @@ class ObservabilitySpec(Spec):
     """Who scrapes and evaluates."""
     logs: LogsSpec | None = None
     """Who keeps logs; null for nobody."""
+    traces: TracesSpec | None = None
+    """Who keeps traces; null for nobody."""
     exporters: dict[Exporter, ExporterSpec] = Field(default_factory=dict)
     """What is scraped besides the platform's own pods; what is absent here, the cluster's Prometheus scrapes by itself
     under the same `job`, or nobody."""

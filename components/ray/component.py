@@ -14,7 +14,7 @@ from components.kube import rbac
 from components.kube.labels import fingerprint
 from components.kube.logs import LogAgent
 from components.kube.pods import SECRETS_HASH
-from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef
+from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, SecretRef, TraceStore
 from components.ray import manifests
 from components.ray.spec import RayImages, RaySpec, Scaling
 
@@ -62,6 +62,7 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
         features: Endpoint | None = None,
         bucket: Bucket | None = None,
         logs: LogAgent | None = None,
+        traces: TraceStore | None = None,
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -103,7 +104,10 @@ class RayCluster(Component[RayEndpoints], token="mlplatform:ray:RayCluster"):
             priority_classes=priority_classes,
             annotations={"ml-platform/crds": crds},
             template_annotations={SECRETS_HASH: digest(*secrets)} if secrets else {},
-            environment=manifests.client_environment(tracking, login, features, bucket),
+            environment=[
+                *manifests.client_environment(tracking, login, features, bucket),
+                *manifests.traces_environment(traces),
+            ],
             redis=redis,
             logs=logs,
             scaling=scaling,

@@ -10,7 +10,7 @@ from typing import Any
 from components.kube import objects, rbac
 from components.kube.access import Port, Workload, named
 from components.kube.labels import labels
-from components.kube.logs import LogAgent, agent, of_pod
+from components.kube.logs import LogAgent, agent
 from components.kube.pods import (
     RESTRICTED_POD,
     TELLS_WHY,
@@ -18,6 +18,7 @@ from components.kube.pods import (
     Manifest,
     container,
     http_probe,
+    of_pod,
     pod,
     resources,
     restricted_container,
@@ -27,7 +28,8 @@ from components.kube.pods import (
     small,
 )
 from components.kube.quantity import number
-from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login
+from components.kube.traces import tracing
+from components.kube.wires import Bucket, Endpoint, KeyValueStore, Login, TraceStore
 from components.ray.spec import Gpu, Head, RayImages, RaySpec, Scaling, WorkerGroup
 
 PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000, "metrics": 8080}
@@ -564,6 +566,23 @@ def client_environment(
     if bucket:
         found += [*s3_env(bucket), {"name": "RAY_BUCKET", "value": f"s3://{bucket.name}"}]
     return found
+
+
+def traces_environment(to: TraceStore | None) -> list[Manifest]:
+    """What makes Ray Serve tell of the requests that it serves, where someone keeps traces.
+
+    Source: ray 2.60, serve/_private/tracing_utils.py; MLflow's `MLFLOW_ENABLE_OTLP_EXPORTER`.
+    """
+    if not to:
+        return []
+    told = {
+        # Of images/ray: it hands on by what OTEL_* say.
+        "RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH": "serve_tracing:span_processors",
+        "RAY_SERVE_TRACING_SAMPLING_RATIO": str(to.sampling_percent / 100),
+        # The same variables would lead the traces of MLflow's clients past the tracking server.
+        "MLFLOW_ENABLE_OTLP_EXPORTER": "false",
+    }
+    return [*tracing(to, "ray-serve"), *({"name": name, "value": value} for name, value in told.items())]
 
 
 def live_scaling(cluster: Mapping[str, Any] | None, pods: Collection[str]) -> dict[str, Scaling]:

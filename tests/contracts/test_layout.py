@@ -174,6 +174,7 @@ def test_one_release_of_what_watches_is_pinned_everywhere() -> None:
     assert Images().kube_state_metrics.endswith(f":v{pinned['kube-state-metrics'].version}")
     assert Images().alertmanager.endswith(f":v{pinned['alertmanager'].version}")
     assert Images().loki.endswith(f":{pinned['loki'].version}")
+    assert Images().jaeger.endswith(f":{pinned['jaeger'].version}")
     assert Images().log_agent.endswith(f":{pinned['otelcol'].version}")
     assert Images().postgres_exporter.endswith(f":v{pinned['postgres-exporter'].version}")
     assert Images().redis_exporter.endswith(f":v{pinned['redis-exporter'].version}")

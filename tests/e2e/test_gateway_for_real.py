@@ -10,68 +10,34 @@ from typing import Any
 
 import pytest
 
-from sandbox import addons
+from tests.support import edge
 from tests.support.engine import Stack, changed, eventually
 from tests.support.mlflow import tracking
-from tests.support.outside import Certificate, Door, Signer
+from tests.support.outside import Door, Signer
 from tests.support.ray import dashboard
-from tests.support.web import ask, forwarded
+from tests.support.web import ask
 
 API, UI, UNKNOWN = "api.example.com", "mlflow.example.com", "unknown.example.com"
 TEAM, AUDIENCE = "acme", "0123456789abcdef" * 4
-EDGE = "edge"
 JOBS = Path(__file__).with_name("jobs")
 
 pytestmark = pytest.mark.usefixtures("door", "opened")
 
 GATEWAY = {
     "controller": "other",
-    "existing": {"name": EDGE, "namespace": EDGE, "listener": "https"},
+    "existing": edge.LISTENER,
     "api": {"hosts": [API], "authentication": "none"},
     "mlflow": {"hosts": [UI]},
     "cloudflareAccess": {"team": TEAM, "audience": AUDIENCE},
-    # As Istio's controller names what it makes (files/kube-gateway.yaml of its chart istiod).
-    "proxies": {
-        "namespace": EDGE,
-        "labels": {"gateway.networking.k8s.io/gateway-name": EDGE},
-        "serviceAccount": f"{EDGE}-istio",
-    },
+    "proxies": edge.PROXIES,
 }
 
 
 @pytest.fixture(scope="module")
 def door(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """A Gateway of other people's: pods of Envoy in a namespace of their own."""
-    cluster = dev.workspace.cluster
-    addons.install(cluster, ["gateway-api"])
-    certificate = Certificate.made(tmp_path_factory.mktemp("tls"), API, UI, UNKNOWN)
-    listener = {
-        "name": "https",
-        "port": 443,
-        "protocol": "HTTPS",
-        "tls": {"mode": "Terminate", "certificateRefs": [{"name": "tls"}]},
-        "allowedRoutes": {"namespaces": {"from": "All"}},
-    }
-    gateway = {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "Gateway",
-        # Nobody gives out addresses of load balancers here.
-        "metadata": {"name": EDGE, "namespace": EDGE, "annotations": {"networking.istio.io/service-type": "ClusterIP"}},
-        "spec": {
-            "gatewayClassName": "istio",
-            "listeners": [listener],
-        },
-    }
-    cluster.kubectl("create", "namespace", EDGE)
-    objects = {"apiVersion": "v1", "kind": "List", "items": [certificate.secret("tls", EDGE), gateway]}
-    try:
-        cluster.kubectl("create", "--filename", "-", stdin=json.dumps(objects))
-        cluster.kubectl("-n", EDGE, "wait", "--for=condition=Programmed", f"gateway/{EDGE}", "--timeout=120s")
-        cluster.kubectl("-n", EDGE, "rollout", "status", f"deployment/{EDGE}-istio", "--timeout=120s")
-        with forwarded(cluster, EDGE, f"service/{EDGE}-istio", 443) as url:
-            yield Door(int(url.rpartition(":")[2]), certificate)
-    finally:
-        cluster.kubectl("delete", "namespace", EDGE, "--timeout=60s")
+    with edge.door(dev.workspace.cluster, tmp_path_factory.mktemp("tls"), API, UI, UNKNOWN) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +47,7 @@ def opened(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
         tmp_path_factory.mktemp("pack"),
         crd_first={"installed": ["gateway.networking.k8s.io"]},
         exposure={"published": ["feast-server:6566", "mlflow:5000"]},
-        authz_refs={"foreignAccounts": [f"{EDGE}/{EDGE}-istio"]},
+        authz_refs={"foreignAccounts": [edge.ACCOUNT]},
     )
     addons = [*dev.config["ml-platform:cluster"]["addons"], "gateway-api"]
     with changed(judged, cluster={"addons": addons}, mlflow={"hosts": [UI]}, gateway=GATEWAY) as stack:

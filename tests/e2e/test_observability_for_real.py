@@ -1,6 +1,8 @@
 """Observability on real pods: a real Prometheus scrapes all through the mesh, and its alerts fire and resolve."""
 
+import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +14,13 @@ from sandbox import addons, images
 from sandbox.configs import NAME
 from sandbox.tools import Toolbox, install, load
 from sandbox.workspace import ROOT
+from tests.support import edge
 from tests.support.dashboard_picture import draw
 from tests.support.engine import Stack, changed, eventually
+from tests.support.jaeger import jaeger
 from tests.support.loki import Loki, loki
 from tests.support.mlflow import logged
+from tests.support.outside import Door
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.queries import panel_queries
 from tests.support.ray import dashboard
@@ -42,6 +47,16 @@ OBSERVABILITY: dict[str, Any] = {
             }
         }
     },
+    "traces": {
+        "samplingPercent": 0,
+        "store": {
+            "managed": {
+                "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"cpu": 1, "memory": "512Mi"}},
+                "retention": "1d",
+                "volume": {"size": "1Gi", "retention": "Delete"},
+            }
+        },
+    },
     "prometheus": {
         "interval": "10s",
         "managed": {
@@ -51,28 +66,72 @@ OBSERVABILITY: dict[str, Any] = {
         },
     },
 }
+API = "api.example.com"
+GATEWAY = {
+    "controller": "other",
+    "existing": edge.LISTENER,
+    "api": {"hosts": [API], "authentication": "none"},
+    "proxies": edge.PROXIES,
+}
+TRACING = {"provider": "jaeger", "samplingPercent": 0}
+"""As in sandbox/istio.yaml. What is traced, a request says itself here."""
+
 SCRAPED = {
     *("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "postgres", "redis"),
-    *("prometheus", "kube-state-metrics", "kubelet", "sidecar", "loki"),
+    *("prometheus", "kube-state-metrics", "kubelet", "sidecar", "loki", "jaeger"),
 }
 
 pytestmark = [
-    pytest.mark.usefixtures("watched"),
+    pytest.mark.usefixtures("door", "watched"),
     pytest.mark.skipif("UNSEEN" not in os.environ, reason="part 6 is not finished: these have not been seen to pass"),
 ]
 
 
 @pytest.fixture(scope="module")
+def door(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A Gateway of other people's, which begins traces where a request has none that says otherwise."""
+    cluster = dev.workspace.cluster
+    with edge.door(cluster, tmp_path_factory.mktemp("tls"), API) as found:
+        cluster.kubectl("create", "--filename", "-", stdin=json.dumps(traced(edge.EDGE)))
+        yield found
+
+
+def traced(namespace: str) -> dict[str, Any]:
+    """What makes the proxies of a namespace tell of what passes them, if its trace says so."""
+    told = [{"providers": [{"name": TRACING["provider"]}], "randomSamplingPercentage": 0}]
+    about = {"name": "traces", "namespace": namespace}
+    return {"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "metadata": about, "spec": {"tracing": told}}
+
+
+@pytest.fixture(scope="module")
 def watched(dev: Stack, real_toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The platform with a Prometheus and a Loki of its own."""
+    """The platform with a Prometheus, a Loki and a Jaeger of its own, and a way in from outside."""
     toolbox = install([tool.name for tool in real_toolbox.tools] + OPTIONAL_TOOLS)
     built = images.build(toolbox, images.OPTIONAL)
     dev.workspace.cluster.node.load(*(image.archive for image in built.values()))
     addons.install(dev.workspace.cluster, ["prometheus-operator"])
-    judged = dev.judged_with(tmp_path_factory.mktemp("pack"), crd_first={"installed": ["monitoring.coreos.com"]})
-    there = [*dev.config["ml-platform:cluster"]["addons"], "prometheus-operator"]
-    with changed(judged, cluster={"addons": there}, observability=OBSERVABILITY) as stack:
+    keeps_traces_in(dev)
+    judged = dev.judged_with(
+        tmp_path_factory.mktemp("pack"),
+        crd_first={"installed": ["monitoring.coreos.com", "gateway.networking.k8s.io"]},
+        exposure={"published": ["feast-server:6566"]},
+        authz_refs={"foreignAccounts": [edge.ACCOUNT]},
+    )
+    there = [*dev.config["ml-platform:cluster"]["addons"], "prometheus-operator", "gateway-api"]
+    with changed(
+        judged, cluster={"addons": there}, mesh={"tracing": TRACING}, gateway=GATEWAY, observability=OBSERVABILITY
+    ) as stack:
         yield stack
+
+
+def keeps_traces_in(stack: Stack) -> None:
+    """Let the mesh's provider of traces be the Jaeger of this stack's namespace (sandbox/istio.yaml)."""
+    cluster = stack.workspace.cluster
+    found = json.loads(cluster.kubectl("-n", "istio-system", "get", "configmap", "istio", "--output=json"))
+    mesh = found["data"]["mesh"]
+    assert "jaeger.data-platform.svc" in mesh
+    said = {"data": {"mesh": mesh.replace("jaeger.data-platform.svc", f"jaeger.{stack.namespace}.svc")}}
+    cluster.kubectl("-n", "istio-system", "patch", "configmap", "istio", "--patch", json.dumps(said))
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +211,31 @@ def test_what_containers_print_is_found_by_the_labels_of_their_pods(watched: Sta
         return [each for each, query in asked.items() if not kept.lines(query)]
 
     assert eventually(lambda: not silent(), seconds=120), silent()
+
+
+@pytest.mark.timeout(300)
+def test_the_trace_of_a_request_crosses_gateway_and_serve_and_feast(watched: Stack, door: Door) -> None:
+    with dashboard(watched) as ray:
+        assert ray.value(ray.submit(JOBS / "price.py"), "SERVED") is True
+    try:
+        (url,) = watched.outputs()["gateway"]["serve"]
+        assert eventually(lambda: door.ask(f"{url}/price")[0] == 200, seconds=60)
+        numbers = {sampled: secrets.token_hex(16) for sampled in ("01", "00")}
+        for sampled, number in numbers.items():
+            told = {"traceparent": f"00-{number}-{secrets.token_hex(8)}-{sampled}"}
+            assert door.ask(f"{url}/price", **told)[0] == 200
+        tellers = {f"{edge.EDGE}-istio.{edge.EDGE}", "ray-serve", "feast-server"}
+        with jaeger(watched) as kept:
+            assert eventually(lambda: tellers <= kept.trace(numbers["01"]).keys(), seconds=60), kept.trace(
+                numbers["01"]
+            )
+            operations = kept.trace(numbers["01"])
+            assert "proxy_http_request Price GET /price" in operations["ray-serve"]
+            assert "POST /get-online-features" in operations["feast-server"]
+            assert not kept.trace(numbers["00"])
+    finally:
+        with dashboard(watched) as ray:
+            assert ray.value(ray.submit(JOBS / "hush.py"), "SERVED") is False
 
 
 def test_every_rule_is_evaluated(asked: Prometheus) -> None:

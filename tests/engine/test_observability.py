@@ -19,6 +19,7 @@ OBSERVABILITY: dict[str, Any] = {
         }
     },
     "logs": {"loki": {"managed": {"volume": {"size": "2Gi", "retention": "Delete"}}}},
+    "traces": {"store": {"managed": {"volume": {"size": "2Gi", "retention": "Delete"}}}},
     "exporters": {"istiod": {"namespace": "istio-system", "labels": {"app": "istiod"}, "port": 15014}},
 }
 

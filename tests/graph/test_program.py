@@ -18,7 +18,7 @@ CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityCla
 
 
 def settings_of(stack: str, *, watched: bool = False) -> Settings:
-    """The settings of a stack as they are, or with Prometheus, Alertmanager and Loki of its own."""
+    """The settings of a stack as they are, or with Prometheus, Alertmanager, Loki and Jaeger of its own."""
     config = stack_config(stack)
     if stack == "prod":
         config["kubernetes:context"] = "a-cluster"
@@ -27,7 +27,11 @@ def settings_of(stack: str, *, watched: bool = False) -> Settings:
         config["ml-platform:cluster"]["addons"] = sorted({*addons, "prometheus-operator"})
         own: dict[str, Any] = {"managed": {}}
         prometheus = {"managed": {"alertmanager": own}}
-        config["ml-platform:observability"] = {"prometheus": prometheus, "logs": {"loki": own}}
+        config["ml-platform:observability"] = {
+            "prometheus": prometheus,
+            "logs": {"loki": own},
+            "traces": {"store": own},
+        }
     return load_with(config, stack)[0]
 
 
@@ -325,3 +329,32 @@ def test_what_pulls_an_image_has_as_long_as_the_cluster_that_needs_it() -> None:
     pulls = record(settings, stack="prod").of_type("DaemonSet")
     assert len(pulls) == 2
     assert {each.timeouts["create"] for each in pulls} == {settings.ray.ready_timeout_seconds}
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_those_that_serve_tell_of_it_where_someone_keeps_traces(watched: bool) -> None:
+    recording = record(settings_of("dev", watched=watched))
+    (cluster,) = [each for each in recording.kubernetes if kind(each) == "RayCluster"]
+    head = cluster.inputs["spec"]["headGroupSpec"]["template"]
+    told = {
+        "mlflow": variables(deployed(recording, "mlflow")["containers"][0]),
+        "feast-server": variables(deployed(recording, "feast-server")["containers"][0]),
+        "ray-serve": variables(head["spec"]["containers"][0]),
+    }
+    if not watched:
+        assert not any(name.startswith("OTEL_") for found in told.values() for name in found)
+        return
+    for service, found in told.items():
+        assert found["OTEL_SERVICE_NAME"] == service
+        assert found["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] == recording.exports["observability"]["traces"]["url"]
+    # With the same variables, MLflow's clients would send the traces of models there and not to the tracking server.
+    assert told["ray-serve"]["MLFLOW_ENABLE_OTLP_EXPORTER"] == "false"
+
+
+def deployed(recording: Recording, name: str) -> dict[str, Any]:
+    (found,) = [each for each in recording.of_type("Deployment") if each.inputs["metadata"]["name"] == name]
+    return dict(found.inputs["spec"]["template"]["spec"])
+
+
+def variables(container: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each.get("value") for each in container["env"]}

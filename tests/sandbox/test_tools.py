@@ -638,6 +638,10 @@ def test_the_first_module_of_a_tool_has_the_version_of_the_tool(tool: sources.To
         # https://github.com/prometheus/prometheus#using-prometheus-as-a-go-library
         major, minor, patch = tool.version.split(".")
         assert version == f"v0.{major}{minor:0>2}.{patch}"
+    elif tool.build[0].folder == "jaeger":
+        # Both generations came out together from v1.63.0 on, which was v2.0.0 (CHANGELOG.md of Jaeger).
+        major, minor, patch = tool.version.split(".")
+        assert (major, version) == ("2", f"v1.{int(minor) + 63}.{patch}")
     # A commit between releases has a time and a hash for a version and says nothing about the release.
     elif not re.search(r"\d{14}-[0-9a-f]{12}$", version):
         assert version == f"v{tool.version}"

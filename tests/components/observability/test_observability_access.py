@@ -13,6 +13,7 @@ from tests.components.observability.test_observability_input import (
     exporter,
     logs,
     managed,
+    traces,
 )
 from tests.support.configuration import load_with
 
@@ -97,6 +98,45 @@ def test_a_loki_of_others_is_known_by_its_pods_and_by_its_service() -> None:
         ports={"http": Port(3100, "http")},
         services=("loki-gateway.monitoring.svc.cluster.local",),
     )
+
+
+TELLING = {"ray-head", "ray-worker", "mlflow", "feast-server"}
+SIDECARS = {"ml-platform:mesh": {"tracing": {"provider": "jaeger"}}}
+
+
+@pytest.mark.parametrize(
+    ("mesh", "expected"), [({}, TELLING | {"clients"}), (SIDECARS, TELLING | {"clients", EVERYONE})]
+)
+def test_those_that_serve_tell_the_jaeger_of_it(mesh: dict[str, Any], expected: set[str]) -> None:
+    found = table({**traces({"managed": {}}), **mesh})
+    assert {row.source for row in found.into("jaeger") if "otlp" in row.ports} == expected
+    assert {row.source for row in found.into("jaeger") if "metrics" in row.ports} == {"prometheus"}
+
+
+@pytest.mark.parametrize(("mesh", "expected"), [({}, TELLING), (SIDECARS, TELLING | {EVERYONE})])
+def test_a_trace_store_of_others_is_known_by_its_pods_and_by_its_service(
+    mesh: dict[str, Any], expected: set[str]
+) -> None:
+    found = table({**traces({"existing": {"labels": {"app": "tempo"}, "service": "tempo", "port": 9000}}), **mesh})
+    assert found.end("trace-store") == Neighbour(
+        *("trace-store", "monitoring", {"app": "tempo"}),
+        ports={"otlp": Port(9000, "http")},
+        services=("tempo.monitoring.svc.cluster.local",),
+    )
+    assert {row.source for row in found.into("trace-store")} == expected
+    assert "jaeger" not in {end.name for end in found.ends}
+
+
+def test_the_gateway_tells_the_platforms_own_jaeger() -> None:
+    gateway = {
+        "controller": "other",
+        "existing": {"name": "edge", "namespace": "edge", "listener": "https"},
+        "api": {"hosts": ["api.example.com"], "authentication": "none"},
+        "proxies": {"namespace": "edge", "labels": {"app": "edge"}, "serviceAccount": "edge"},
+    }
+    asked = {**traces({"managed": {}}), "ml-platform:gateway": gateway}
+    asked["ml-platform:cluster"] = {"addons": [*asked["ml-platform:cluster"]["addons"], "gateway-api"]}
+    assert "gateway" in {row.source for row in table(asked).into("jaeger")}
 
 
 def test_nobody_scrapes_what_nobody_watches() -> None:

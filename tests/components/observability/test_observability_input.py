@@ -37,6 +37,10 @@ def logs(loki: Any) -> dict[str, Any]:
     return config({**MANAGED, "logs": {"loki": loki}})
 
 
+def traces(store: Any, **changed: Any) -> dict[str, Any]:
+    return config({**MANAGED, "traces": {"store": store, **changed}})
+
+
 def threshold(**changed: Any) -> dict[str, Any]:
     return config({**MANAGED, "alerts": {"thresholds": changed}})
 
@@ -135,6 +139,25 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an agent of no size": (
         config({**MANAGED, "logs": {"loki": {"managed": {}}, "agent": {"requests": {"cpu": "0", "memory": "1Mi"}}}}),
         ["observability.logs.agent"],
+    ),
+    # Traces
+    "traces for nobody": (traces({}), ["observability.traces.store: needs one of managed and existing"]),
+    "traces for both": (
+        traces({"managed": {}, "existing": {}}),
+        ["observability.traces.store: needs one of managed and existing"],
+    ),
+    "traces without a store": (config({**MANAGED, "traces": {}}), ["observability.traces.store: is missing"]),
+    "traces kept for no time": (traces({"managed": {"retention": "3 days"}}), ["managed.retention", "'3 days'"]),
+    "traces on a disk of nothing": (traces({"managed": {"volume": {"size": "0"}}}), ["managed.volume", "more than 0"]),
+    "more requests than there are": (traces({"managed": {}}, samplingPercent=101), ["traces.samplingPercent", "100"]),
+    "spans to no port": (traces({"existing": {"servicePort": 0}}), ["store.existing.servicePort"]),
+    "spans to an address": (
+        traces({"existing": {"service": "jaeger.monitoring"}}),
+        ["store.existing.service", "'jaeger.monitoring'"],
+    ),
+    "sidecars that tell nobody": (
+        {**config(MANAGED), "ml-platform:mesh": {"tracing": {"provider": "jaeger"}}},
+        ["mesh.tracing: needs observability.traces"],
     ),
     # Dashboards
     "a folder without a name": (config({**MANAGED, "dashboards": {"folder": ""}}), ["dashboards.folder"]),

@@ -17,6 +17,7 @@ from components.observability.spec import ManagedAlertmanager, ObservabilityImag
 from sandbox.tools import Toolbox
 
 IMAGES = ObservabilityImages(
+    jaeger="jaegertracing/jaeger:2.13.0",
     prometheus="quay.io/prometheus/prometheus:v3.15.0@sha256:" + "a" * 64,
     kube_state_metrics="example/state:v2.20.0",
     loki="grafana/loki:3.7.8",
