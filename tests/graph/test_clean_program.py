@@ -50,3 +50,10 @@ def test_what_is_wrong_would_be_found(stack: str) -> None:
     small = settings.model_copy(update={"tenancy": settings.tenancy.model_copy(update={"quota": less})})
     found = judged(seen(record(small, stack=stack)), stack)
     assert {each.rule.name for each in found} == {"quota-covers-demand"}
+
+
+def test_a_platform_that_is_watched_breaks_none_either() -> None:
+    found = judged(seen(record(settings_of("dev", watched=True), stack="dev")), "dev")
+    # The pack of dev does not say that the cluster has them.
+    assert {each.rule.name for each in found} == {"crd-first"}, [each.message for each in found]
+    assert all("monitoring.coreos.com" in each.message for each in found)

@@ -111,14 +111,14 @@ def _seconds(duration: str) -> int:
 
 def jaeger(spec: ManagedJaeger, image: str, around: Around) -> Manifest:
     """The Jaeger."""
-    probe = http_probe("/status", _HEALTH, initial=0)
+    probe = http_probe("/status", "health", initial=0)
     server = container(
         JAEGER,
         image,
         resources(spec.resources),
         args=[f"--config=env:{_CONFIG}"],
         env=[{"name": _CONFIG, "value": config(spec)}],
-        ports=[{"name": name, "containerPort": port} for name, port in PORTS.items()],
+        ports=[{"name": name, "containerPort": port} for name, port in {**PORTS, "health": _HEALTH}.items()],
         startupProbe={**probe, "periodSeconds": 2, "failureThreshold": 60},
         readinessProbe=probe,
         livenessProbe={**probe, "failureThreshold": 6},

@@ -64,7 +64,8 @@ def test_it_listens_on_the_ports_that_its_service_leads_to() -> None:
     (reader,) = found["service"]["telemetry"]["metrics"]["readers"]
     ports = {int(each.rpartition(":")[2]) for each in listening} | {reader["pull"]["exporter"]["prometheus"]["port"]}
     assert ports == {each["port"] for each in jaeger.service("ml")["spec"]["ports"]}
-    assert ports == {each["containerPort"] for each in container(server())["ports"]}
+    health = int(found["extensions"]["healthcheckv2"]["http"]["endpoint"].rpartition(":")[2])
+    assert ports | {health} == {each["containerPort"] for each in container(server())["ports"]}
 
 
 def test_a_store_of_others_is_told_by_its_service() -> None:
