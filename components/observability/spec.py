@@ -62,8 +62,8 @@ class ManagedAlertmanager(Spec):
         requests=Compute(cpu="20m", memory="64Mi"), limits=Compute(cpu="200m", memory="256Mi")
     )
     """Its size."""
-    volume: Volume = Volume(size="1Gi")
-    """Where silences and what was told are kept."""
+    volume: Volume = Volume(size="1Gi", retention="Delete")
+    """Where silences and what was told are kept; by default it goes with the Alertmanager."""
     ready_timeout_seconds: Annotated[Seconds, Field(ge=30)] = 300
     """How long its operator may take to bring it up."""
 
@@ -111,8 +111,8 @@ class ManagedPrometheus(Spec):
     """Size of kube-state-metrics beside it."""
     retention: Duration = "15d"
     """How long samples are kept."""
-    volume: Volume = Volume(size="20Gi")
-    """Where they are kept; the oldest go when four fifths of it are used."""
+    volume: Volume = Volume(size="20Gi", retention="Delete")
+    """Where they are kept; the oldest go when four fifths of it are used. By default it goes with the Prometheus."""
     ready_timeout_seconds: Annotated[Seconds, Field(ge=30)] = 300
     """How long its operator may take to bring it up."""
     alertmanager: AlertmanagerSpec | None = None
@@ -286,8 +286,8 @@ class ManagedLoki(Spec):
     """Its size."""
     retention: Duration = "14d"
     """How long logs are kept."""
-    volume: Volume = Volume(size="20Gi")
-    """Where they are kept."""
+    volume: Volume = Volume(size="20Gi", retention="Delete")
+    """Where they are kept; by default it goes with the Loki, since what is in it ends anyway."""
 
 
 class ExistingLoki(Spec):
@@ -338,8 +338,8 @@ class ManagedJaeger(Spec):
     """Its size."""
     retention: Duration = "3d"
     """How long traces are kept."""
-    volume: Volume = Volume(size="10Gi")
-    """Where they are kept."""
+    volume: Volume = Volume(size="10Gi", retention="Delete")
+    """Where they are kept; by default it goes with the Jaeger, since what is in it ends anyway."""
 
 
 class ExistingTraceStore(Spec):
