@@ -177,7 +177,9 @@ def http_probe(path: str, port: int | str, *, initial: int = 5, period: int = 10
     """A probe over HTTP; times in seconds."""
     return {
         "httpGet": {"path": path, "port": port},
-        "initialDelaySeconds": initial,
+        # A zero is left out: an operator that reads a pod template and writes it again leaves it out too (Go's
+        # `omitempty`), which would show as a change for good.
+        **({"initialDelaySeconds": initial} if initial else {}),
         "periodSeconds": period,
         "failureThreshold": failures,
     }

@@ -80,7 +80,7 @@ def test_the_operator_made_the_prometheus(dev: Stack) -> None:
 def test_every_workload_with_metrics_is_scraped_as_the_mesh_wants_it(dev: Stack) -> None:
     found = jobs(dev)
     ours = {"ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "kube-state-metrics"}
-    ours |= {"postgres", "redis", "loki"}
+    ours |= {"postgres", "redis", "loki", "jaeger"}
     assert set(found) == ours | {"prometheus", "sidecar", "istiod", "kubelet"}
     for job, scraped in found.items():
         assert scraped.get("scheme", "http") == ("https" if job in ours | {"kubelet"} else "http"), job
