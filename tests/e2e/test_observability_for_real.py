@@ -115,7 +115,7 @@ def watched(dev: Stack, real_toolbox: Toolbox, tmp_path_factory: pytest.TempPath
         tmp_path_factory.mktemp("pack"),
         crd_first={"installed": ["monitoring.coreos.com", "gateway.networking.k8s.io"]},
         exposure={"published": ["feast-server:6566"]},
-        authz_refs={"foreignAccounts": [edge.ACCOUNT]},
+        authz_refs={"foreignAccounts": [edge.ACCOUNT, f"{AGENTS['namespace']}/{AGENTS['serviceAccount']}"]},
     )
     there = [*dev.config["ml-platform:cluster"]["addons"], "prometheus-operator", "gateway-api"]
     with changed(
