@@ -45,7 +45,7 @@ def install(cluster: Cluster, addons: Iterable[str]) -> None:
 
 def install_log_agents(cluster: Cluster, url: str) -> None:
     """Start a log agent on every node; `url` is where they hand on what containers print (OTLP over HTTP)."""
-    manifests = LOG_AGENTS.read_text().replace("LOGS_URL", url)
+    manifests = LOG_AGENTS.read_text().replace("LOGS_URL", url).replace("POD_LOGS", str(cluster.node.pod_logs))
     cluster.kubectl(*_APPLY, "--filename", "-", stdin=manifests)
 
 

@@ -95,6 +95,11 @@ class Node:
         return self._block.exists()
 
     @property
+    def pod_logs(self) -> Path:
+        """Where the kubelet keeps what containers print."""
+        return self.directory / "pods"
+
+    @property
     def network(self) -> Network:
         """Its addresses, chosen by `prepare`."""
         return Network(ipaddress.IPv4Network(self._block.read_text()))

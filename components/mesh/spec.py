@@ -99,7 +99,8 @@ class Tracing(Spec):
     provider: DnsLabel
     """Name of one of the mesh's `extensionProviders`."""
     sampling_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
-    """How many of the requests are traced."""
+    """How many of the requests are traced. Sidecars agree by `x-request-id`; one that does not trace a request tells
+    whoever comes after it not to, whatever the request's own trace says."""
 
 
 class MeshSpec(Spec):

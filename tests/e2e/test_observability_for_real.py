@@ -73,8 +73,8 @@ GATEWAY = {
     "api": {"hosts": [API], "authentication": "none"},
     "proxies": edge.PROXIES,
 }
-TRACING = {"provider": "jaeger", "samplingPercent": 0}
-"""As in sandbox/istio.yaml. What is traced, a request says itself here."""
+TRACING = {"provider": "jaeger", "samplingPercent": 100}
+"""As in sandbox/istio.yaml."""
 
 SCRAPED = {
     *("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "postgres", "redis"),
@@ -97,8 +97,8 @@ def door(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]
 
 
 def traced(namespace: str) -> dict[str, Any]:
-    """What makes the proxies of a namespace tell of what passes them, if its trace says so."""
-    told = [{"providers": [{"name": TRACING["provider"]}], "randomSamplingPercentage": 0}]
+    """What makes the proxies of a namespace tell of what passes them, unless its trace says otherwise."""
+    told = [{"providers": [{"name": TRACING["provider"]}], "randomSamplingPercentage": 100}]
     about = {"name": "traces", "namespace": namespace}
     return {"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "metadata": about, "spec": {"tracing": told}}
 

@@ -117,7 +117,8 @@ def jaeger(spec: ManagedJaeger, image: str, around: Around) -> Manifest:
         image,
         resources(spec.resources),
         args=[f"--config=env:{_CONFIG}"],
-        env=[{"name": _CONFIG, "value": config(spec)}],
+        # The second: it would trace itself, and tell a collector that is not there.
+        env=[{"name": _CONFIG, "value": config(spec)}, {"name": "OTEL_TRACES_SAMPLER", "value": "always_off"}],
         ports=[{"name": name, "containerPort": port} for name, port in {**PORTS, "health": _HEALTH}.items()],
         startupProbe={**probe, "periodSeconds": 2, "failureThreshold": 60},
         readinessProbe=probe,

@@ -22,7 +22,7 @@ def server(**changed: Any) -> dict[str, Any]:
 
 
 def config(made: dict[str, Any]) -> dict[str, Any]:
-    (text,) = [each["value"] for each in container(made)["env"]]
+    (text,) = [each["value"] for each in container(made)["env"] if each["name"] == "JAEGER_CONFIG"]
     return dict(json.loads(text))
 
 
