@@ -138,8 +138,10 @@ def monitor(spec: PrometheusSpec, namespace: Any, workload: Workload, *, mesh: b
             that knows HTTP/1.1 only, where no Service says which it is.
     """
     tls = {"scheme": "https", "enableHttp2": False} if mesh else {}
+    # Its series say themselves which pod of which namespace they are about.
+    others = {"honorLabels": True} if workload.name == STATE else {}
     endpoints = [
-        {"port": port, "path": path, "interval": spec.interval, "relabelings": [_job(workload.name)], **tls}
+        {"port": port, "path": path, "interval": spec.interval, "relabelings": [_job(workload.name)], **others, **tls}
         for port, path in workload.metrics.items()
     ]
     return _monitor(spec, namespace, workload.name, {"matchLabels": dict(workload.selector)}, endpoints, mesh=mesh)

@@ -18,7 +18,7 @@ from tests.support import engine
 from tests.support.engine import Stack, deployed
 
 _BEGAN = time.monotonic()
-_LAST = {"test_rotation": 3, "test_stores_external": 4}
+_LAST = {"test_rotation": 3, "test_stores_external": 4, "test_observability_for_real": 5}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

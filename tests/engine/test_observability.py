@@ -10,6 +10,7 @@ import yaml
 
 from sandbox import addons
 from tests.support.engine import Outcome, Stack, eventually
+from tests.support.exporters import HONOURED
 
 OBSERVABILITY: dict[str, Any] = {
     "prometheus": {
@@ -83,6 +84,7 @@ def test_every_workload_with_metrics_is_scraped_as_the_mesh_wants_it(dev: Stack)
     ours |= {"postgres", "redis", "loki", "jaeger"}
     assert set(found) == ours | {"prometheus", "sidecar", "istiod", "kubelet"}
     for job, scraped in found.items():
+        assert scraped.get("honor_labels", False) is (job in HONOURED), job
         assert scraped.get("scheme", "http") == ("https" if job in ours | {"kubelet"} else "http"), job
         assert ("cert_file" in scraped.get("tls_config", {})) == (job in ours), job
         assert scraped["scrape_interval"] == "30s"

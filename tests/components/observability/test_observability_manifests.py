@@ -142,6 +142,14 @@ def test_sidecars_are_scraped_in_plain_text_beside_what_they_intercept() -> None
     assert endpoint["path"] == "/stats/prometheus"
 
 
+def test_the_state_of_objects_is_told_under_their_own_names() -> None:
+    (state,) = [each for each in manifests.workloads(spec()) if each.name == "kube-state-metrics"]
+    (endpoint,) = manifests.monitor(spec().prometheus, "ml", state, mesh=True)["spec"]["podMetricsEndpoints"]
+    assert endpoint["honorLabels"] is True
+    (ours,) = monitor(spec())["spec"]["podMetricsEndpoints"]
+    assert "honorLabels" not in ours
+
+
 def test_an_exporter_says_itself_what_its_series_are_about() -> None:
     made = manifests.exporter_monitor(GATEWAY.prometheus, "ml", "gateway", GATEWAY.exporters["gateway"])["spec"]
     assert made["namespaceSelector"] == {"matchNames": ["kong"]}
