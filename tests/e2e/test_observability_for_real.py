@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,15 @@ from tests.support.web import ask, forwarded
 
 JOBS = Path(__file__).with_name("jobs")
 REQUESTS = 30
-NOTHING_HERE: dict[str, str] = {}
+_TABLES = "the exporter looks into the database postgres, not into MLflow's"
+NOTHING_HERE = {
+    "mlflow: Runs: rows in MLflow's tables": _TABLES,
+    "mlflow: Models: rows in MLflow's tables": _TABLES,
+    "mlflow: Requests that change or remove": "nobody does here",
+    "overview: Volumes": "volumes of local-path are directories of the node, of which a kubelet tells nothing",
+    "ray: Workers that failed": "none has",
+    "ray: Killed for memory": "none was",
+}
 """Panels, as `dashboard: title`, that have nothing to show on this node, and why."""
 
 OPTIONAL_TOOLS = [name for name, tool in load().items() if tool.optional and name != "conftest"]
@@ -58,6 +67,7 @@ OBSERVABILITY: dict[str, Any] = {
             }
         },
     },
+    "exporters": {"istiod": {"namespace": "istio-system", "labels": {"app": "istiod"}, "port": 15014}},
     "prometheus": {
         "interval": "10s",
         "managed": {
@@ -79,7 +89,7 @@ TRACING = {"provider": "jaeger", "samplingPercent": 100}
 
 SCRAPED = {
     *("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "postgres", "redis"),
-    *("prometheus", "kube-state-metrics", "kubelet", "sidecar", "loki", "jaeger"),
+    *("prometheus", "kube-state-metrics", "kubelet", "sidecar", "loki", "jaeger", "istiod"),
 }
 
 pytestmark = pytest.mark.usefixtures("tools", "door", "watched")
@@ -188,7 +198,7 @@ def test_every_target_is_scraped_through_the_strict_mesh(watched: Stack, asked: 
 
     assert eventually(lambda: not unhealthy(), seconds=180), unhealthy()
     schemes = {each["labels"]["job"]: each["scrapeUrl"].partition(":")[0] for each in asked.targets()}
-    assert {job for job, scheme in schemes.items() if scheme == "http"} == {"sidecar", "prometheus"}
+    assert {job for job, scheme in schemes.items() if scheme == "http"} == {"sidecar", "prometheus", "istiod"}
     mode = watched.get("peerauthentications.security.istio.io", "default")["spec"]["mtls"]["mode"]
     assert mode == "STRICT"
 
@@ -285,13 +295,16 @@ def used(watched: Stack) -> Iterator[Stack]:
     with dashboard(watched) as ray:
         assert ray.value(ray.submit(JOBS / "echo.py"), "SERVED") is True
     read = {"features": ["commodity_prices:settlement_price"], "entities": {"commodity_code": ["WTI", "none"]}}
-    for service, port, path, body in (
-        ("ray-serve", 8000, "/predict", None),
-        ("feast-server", 6566, "/get-online-features", read),
+    cluster, namespace = watched.workspace.cluster, watched.namespace
+    with (
+        forwarded(cluster, namespace, "service/ray-serve", 8000) as serve,
+        forwarded(cluster, namespace, "service/feast-server", 6566) as feast,
     ):
-        with forwarded(watched.workspace.cluster, watched.namespace, f"service/{service}", port) as url:
-            for _ in range(REQUESTS):
-                assert ask(f"{url}{path}", body)[0] == 200
+        # Spread over several scrapes: a counter that is found at its end has grown by nothing.
+        for _ in range(REQUESTS):
+            assert ask(f"{serve}/predict")[0] == 200
+            assert ask(f"{feast}/get-online-features", read)[0] == 200
+            time.sleep(1.5)
     yield watched
     with dashboard(watched) as ray:
         assert ray.value(ray.submit(JOBS / "hush.py"), "SERVED") is False

@@ -22,7 +22,8 @@ _DAY = 86400
 
 
 def dashboard(watched: Watched) -> Dashboard:
-    """Whether what may talk does, what may not does not, and nobody listens in."""
+    """Whether what may talk does, what may not does not, and nobody listens in; istiod's part where it is scraped."""
+    istiod = watched.control_plane is not None
     return board(
         "mesh",
         "ML Platform - Mesh",
@@ -30,7 +31,7 @@ def dashboard(watched: Watched) -> Dashboard:
         ("Now", _now(watched)),
         ("Requests between workloads", _requests(watched)),
         ("Refused", _refused(watched)),
-        ("Certificates and control plane", [*_control_plane(watched), *_signed(watched)]),
+        *([("Certificates and control plane", [*_control_plane(watched), *_signed(watched)])] if istiod else []),
     )
 
 
