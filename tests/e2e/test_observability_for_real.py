@@ -254,7 +254,7 @@ def test_the_trace_of_a_request_crosses_gateway_and_serve_and_feast(watched: Sta
                 numbers["01"]
             )
             operations = kept.trace(numbers["01"])
-            assert "proxy_http_request Price GET /price" in operations["ray-serve"]
+            assert "replica_handle_request Price __call__" in operations["ray-serve"]
             assert "POST /get-online-features" in operations["feast-server"]
             assert not kept.trace(numbers["00"])
     finally:
