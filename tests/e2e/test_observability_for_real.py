@@ -237,7 +237,7 @@ def test_what_containers_print_is_found_by_the_labels_of_their_pods(watched: Sta
     assert eventually(lambda: not silent(), seconds=120), silent()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_trace_of_a_request_crosses_gateway_and_serve_and_feast(watched: Stack, door: Door) -> None:
     with dashboard(watched) as ray:
         assert ray.value(ray.submit(JOBS / "price.py"), "SERVED") is True
