@@ -41,8 +41,6 @@ def agent(
     files: Sequence[str],
     resource: Mapping[str, str],
     env: Sequence[Manifest] = (),
-    operators: Sequence[Manifest] = (),
-    processors: Mapping[str, Manifest] | None = None,
     remembers: str = "",
     **fields: object,
 ) -> Manifest:
@@ -53,8 +51,6 @@ def agent(
         files: patterns of what is read.
         resource: attributes of every line; a value may be `${env:NAME}`.
         env: that those values need.
-        operators: what becomes of a line before it is handed on (pkg/stanza/docs/operators).
-        processors: further steps, by name.
         remembers: directory that outlives the container, for how far each file was read; without, every file is read
             from its beginning by each new container.
         **fields: of the container.
@@ -62,7 +58,6 @@ def agent(
     known = [{"key": key, "value": value, "action": "upsert"} for key, value in resource.items()]
     steps = {
         "memory_limiter": {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
-        **(processors or {}),
         **({"resource": {"attributes": known}} if known else {}),
     }
     storage = {"file_storage": {"directory": remembers}} if remembers else {}
@@ -74,7 +69,6 @@ def agent(
                 "include_file_path": True,
                 "start_at": "beginning",
                 "retry_on_failure": {"enabled": True, "max_elapsed_time": "0s"},
-                "operators": list(operators),
                 **({"storage": "file_storage"} if remembers else {}),
             }
         },

@@ -17,6 +17,7 @@ from components.kube.pods import (
     Manifest,
     container,
     http_probe,
+    of_pod,
     pod,
     postgres_env,
     resources,
@@ -193,7 +194,7 @@ def deployment(
         "--uvicorn-opts=--timeout-graceful-shutdown 30",
     ]
     env: list[Manifest] = [
-        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        of_pod("POD_IP", "status.podIP"),
         {"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": hosts},
         *_store_env(spec, database, bucket),
         *tracing(traces, NAME),

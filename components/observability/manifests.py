@@ -14,7 +14,17 @@ from components.kube import objects, rbac
 from components.kube.access import SIDECAR, Neighbour, Port, Workload, named, served
 from components.kube.labels import PART_OF
 from components.kube.model import Scale
-from components.kube.pods import PROXY_CONFIG, RESTRICTED_POD, Around, Manifest, container, http_probe, pod, resources
+from components.kube.pods import (
+    PROXY_CONFIG,
+    RESTRICTED_POD,
+    Around,
+    Manifest,
+    container,
+    http_probe,
+    of_pod,
+    pod,
+    resources,
+)
 from components.kube.quantity import number
 from components.observability.alerts.rule import Group
 from components.observability.backends import alertmanager, jaeger, loki
@@ -375,7 +385,7 @@ def state_metrics(spec: ManagedPrometheus, image: str, around: Around) -> Manife
         image,
         resources(spec.state_metrics),
         args=args,
-        env=[{"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        env=[of_pod("NAMESPACE", "metadata.namespace")],
         ports=[{"name": "metrics", "containerPort": 8080}, {"name": "health", "containerPort": 8081}],
         readinessProbe=http_probe("/readyz", "health", initial=0),
         livenessProbe=http_probe("/livez", "metrics", failures=6),

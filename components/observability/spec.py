@@ -1,7 +1,7 @@
 """Decisions about observability: who scrapes, when an alert fires, what is kept and for how long."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -52,6 +52,19 @@ class ObservabilityImages(Spec):
     """Tells the state of Kubernetes' objects."""
 
 
+class _Backend(Spec):
+    """One of the platform's own, or one that is already there: fields `managed` and `existing` of each kind."""
+
+    kind: ClassVar[str]
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        own, theirs = (getattr(self, field) for field in ("managed", "existing"))
+        if bool(own) == bool(theirs):
+            raise ValueError(f"needs one of managed and existing: the platform's own {self.kind}, or the cluster's")
+        return self
+
+
 class ManagedAlertmanager(Spec):
     """An Alertmanager in the platform's namespace, run by the cluster's operator."""
 
@@ -83,19 +96,14 @@ class ExistingAlertmanager(Spec):
     """That its pods listen on."""
 
 
-class AlertmanagerSpec(Spec):
+class AlertmanagerSpec(_Backend):
     """Who tells people of alerts: one of the platform's own, or one that is already there."""
 
+    kind: ClassVar = "Alertmanager"
     managed: ManagedAlertmanager | None = None
     """The platform's own."""
     existing: ExistingAlertmanager | None = None
     """One that is already there."""
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "AlertmanagerSpec":
-        if bool(self.managed) == bool(self.existing):
-            raise ValueError("needs one of managed and existing: the platform's own Alertmanager, or the cluster's")
-        return self
 
 
 class ManagedPrometheus(Spec):
@@ -135,21 +143,16 @@ class ExistingPrometheus(Spec):
     takes mutual TLS only cannot be scraped without."""
 
 
-class PrometheusSpec(Spec):
+class PrometheusSpec(_Backend):
     """Who scrapes and evaluates: one of the platform's own, or one that is already there."""
 
+    kind: ClassVar = "Prometheus"
     managed: ManagedPrometheus | None = None
     """The platform's own."""
     existing: ExistingPrometheus | None = None
     """One that is already there."""
     interval: Duration = "30s"
     """Between two scrapes."""
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "PrometheusSpec":
-        if bool(self.managed) == bool(self.existing):
-            raise ValueError("needs one of managed and existing: the platform's own Prometheus, or the cluster's")
-        return self
 
 
 class ExporterSpec(Spec):
@@ -307,19 +310,14 @@ class ExistingLoki(Spec):
     """Whose logs they are (`X-Scope-OrgID`), where Loki asks for it."""
 
 
-class LokiSpec(Spec):
+class LokiSpec(_Backend):
     """Who keeps logs: one of the platform's own, or one that is already there."""
 
+    kind: ClassVar = "Loki"
     managed: ManagedLoki | None = None
     """The platform's own."""
     existing: ExistingLoki | None = None
     """One that is already there."""
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "LokiSpec":
-        if bool(self.managed) == bool(self.existing):
-            raise ValueError("needs one of managed and existing: the platform's own Loki, or the cluster's")
-        return self
 
 
 class LogsSpec(Spec):
@@ -357,19 +355,14 @@ class ExistingTraceStore(Spec):
     """That those pods listen on."""
 
 
-class TraceStoreSpec(Spec):
+class TraceStoreSpec(_Backend):
     """Who keeps traces: a Jaeger of the platform's own, or who does so already."""
 
+    kind: ClassVar = "Jaeger"
     managed: ManagedJaeger | None = None
     """The platform's own."""
     existing: ExistingTraceStore | None = None
     """One that is already there."""
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "TraceStoreSpec":
-        if bool(self.managed) == bool(self.existing):
-            raise ValueError("needs one of managed and existing: the platform's own Jaeger, or the cluster's")
-        return self
 
 
 class TracesSpec(Spec):

@@ -191,7 +191,7 @@ def operator_deployment(spec: RaySpec, images: RayImages, namespace: Any, priori
             "--metrics-addr=:8080",
             "--health-probe-bind-address=:8082",
         ],
-        env=[{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        env=[of_pod("POD_NAMESPACE", "metadata.namespace")],
         ports=[{"name": "metrics", "containerPort": 8080}, {"name": "health", "containerPort": 8082}],
         livenessProbe=http_probe("/healthz", "health", initial=10, failures=5),
         readinessProbe=http_probe("/readyz", "health"),
