@@ -1,8 +1,10 @@
 """Why pods are not there: what a failed wait says beyond "timed out".
 
-The cluster is asked at the moment of failure only.
+The cluster is asked at the moment of failure only, and again for a short while where a pod that has just been made
+cannot tell yet: an operator that removes what fails makes a new one every few seconds.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +15,12 @@ from components.kube.connection import Connection, ConnectionFailedError
 Object = Mapping[str, Any]
 
 _LOG_LINES = 3
+
+PATIENCE = 20
+"""Seconds in which a pod that tells nothing yet is asked again: its sidecar has to start before its containers."""
+
+_INTERVAL = 0.5
+_NO_REASONS = {"Completed", "ContainerCreating", "PodInitializing", None}
 
 
 def pods_hook(name: str, connection: Connection, labels: Mapping[str, str]) -> pulumi.ErrorHook:
@@ -29,17 +37,30 @@ def pods_hook(name: str, connection: Connection, labels: Mapping[str, str]) -> p
         owner, namespace = str(metadata.get("name")), str(metadata.get("namespace"))
         label = labels.get(failed.type.rsplit(":", 1)[-1], "app.kubernetes.io/name")
         try:
-            pods = _list(connection, namespace, "pods")
-            events = _list(connection, namespace, "events")
+            reasons = "\n".join(f"  - {reason}" for reason in investigation(connection, namespace, owner, label))
         except ConnectionFailedError as error:
             pulumi.log.error(f"{owner} is not ready, and its pods could not be listed: {error}")
             return False
-        logs = {name: connection.log(namespace, name, container, _LOG_LINES) for name, container, _ in _held_up(pods)}
-        reasons = "\n".join(f"  - {reason}" for reason in explanation(owner, label, pods, events, logs))
         pulumi.log.error(f"{owner} in namespace {namespace} is not ready:\n{reasons}")
         return False
 
     return pulumi.ErrorHook(name, explain)
+
+
+def investigation(connection: Connection, namespace: str, owner: str, label: str) -> list[str]:
+    """The explanation as soon as the owner's pods tell what is wrong, or when the patience has an end.
+
+    Raises:
+        ConnectionFailedError: the cluster does not answer.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        pods, events = _list(connection, namespace, "pods"), _list(connection, namespace, "events")
+        if _tell([pod for pod in pods if _belongs(pod, owner, label)], events) or time.monotonic() >= end:
+            break
+        time.sleep(_INTERVAL)
+    logs = {name: connection.log(namespace, name, container, _LOG_LINES) for name, container, _ in _held_up(pods)}
+    return explanation(owner, label, pods, events, logs)
 
 
 def explanation(
@@ -57,9 +78,12 @@ def explanation(
     held_up = {name for name, *_ in _held_up(pods)}
     failed = [pod for pod in pods if pod["metadata"]["name"] not in held_up]
     waiting = [pod for pod in pods if pod["metadata"]["name"] in held_up]
-    logs = logs or {}
-    found = [*unready_pods(failed, logs), *_warnings(events, owner), *unready_pods(waiting, logs)]
-    if not any(pod["metadata"].get("labels", {}).get(label) == owner for pod in pods):
+    found = [
+        *_unready_pods(failed, events),
+        *_warnings(events, owner),
+        *_unready_pods(waiting, events, logs or {}),
+    ]
+    if not any(_belongs(pod, owner, label) for pod in pods):
         found.append(
             f"no pod of {owner} exists: no operator is there that would create them, or the quota refuses them"
         )
@@ -71,16 +95,41 @@ def _list(connection: Connection, namespace: str, kind: str) -> list[Object]:
     return list(answer["items"]) if answer else []
 
 
-def unready_pods(pods: Sequence[Object], logs: Mapping[str, str]) -> Iterator[str]:
+def _tell(pods: Sequence[Object], events: Sequence[Object]) -> bool:
+    """Whether waiting gains nothing: no pod is unready without a reason, and not all of them wait for another."""
+    held_up = {name for name, *_ in _held_up(pods)}
+    causes = [_causes(pod, events) for pod in pods if not _is_ready(pod) and pod["metadata"]["name"] not in held_up]
+    return all(causes) and (bool(causes) or not held_up)
+
+
+def _belongs(pod: Object, owner: str, label: str) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get(label) == owner)
+
+
+def _is_ready(pod: Object) -> bool:
+    status = pod.get("status", {})
+    return status.get("phase") == "Succeeded" or _conditions(status).get("Ready", {}).get("status") == "True"
+
+
+def _conditions(status: Object) -> dict[str, Object]:
+    return {condition["type"]: condition for condition in status.get("conditions", [])}
+
+
+def _unready_pods(
+    pods: Sequence[Object], events: Sequence[Object], logs: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """One sentence for each pod that is not ready: pod, container, reason and message, or what it waits for."""
     for pod in pods:
-        status = pod.get("status", {})
-        conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-        if conditions.get("Ready", {}).get("status") == "True" or status.get("phase") == "Succeeded":
-            continue
-        name = pod["metadata"]["name"]
-        told = [*_waits(pod, logs.get(name, "")), *_reasons(status, conditions)]
-        yield f"pod {name}: {'; '.join(told) or status.get('phase', 'has no status')}"
+        if not _is_ready(pod):
+            name = pod["metadata"]["name"]
+            told = [*_waits(pod, (logs or {}).get(name, "")), *_causes(pod, events)]
+            yield f"pod {name}: {'; '.join(told) or pod.get('status', {}).get('phase', 'has no status')}"
+
+
+def _causes(pod: Object, events: Sequence[Object]) -> list[str]:
+    """What scheduler and containers say, else what Kubernetes warned of: a volume or a probe that fails."""
+    status = pod.get("status", {})
+    return list(_reasons(status)) or list(_warnings(events, pod["metadata"]["name"]))
 
 
 def _held_up(pods: Sequence[Object]) -> Iterator[tuple[str, str, str]]:
@@ -102,8 +151,8 @@ def _waits(pod: Object, log: str) -> Iterator[str]:
         yield f"waits for its init container {name}, which runs since {since}{_last(log)}"
 
 
-def _reasons(status: Object, conditions: Mapping[str, Object]) -> Iterator[str]:
-    scheduled = conditions.get("PodScheduled", {})
+def _reasons(status: Object) -> Iterator[str]:
+    scheduled = _conditions(status).get("PodScheduled", {})
     if scheduled.get("status") == "False":
         yield f"{scheduled.get('reason')}: {scheduled.get('message')}"
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
@@ -113,7 +162,7 @@ def _reasons(status: Object, conditions: Mapping[str, Object]) -> Iterator[str]:
             state.get("waiting"),
             state.get("terminated") or container.get("lastState", {}).get("terminated"),
         ):
-            if stopped and stopped.get("reason") not in {"Completed", "PodInitializing", None}:
+            if stopped and stopped.get("reason") not in _NO_REASONS:
                 yield f"container {container['name']} {_told(stopped)}"
 
 

@@ -72,5 +72,5 @@ def test_command_that_exits_is_named_with_its_code_and_last_words(stack: Stack) 
     done = refused(stack, images={"ray": WITHOUT_RAY})
     told = lines(done, "ray: command not found")
     assert told, done.text
-    # The operator may have removed the pod by then; what it said about it is told too.
+    # The operator removes the pod and makes a new one; what it says about it, it may have said too often to be heard.
     assert re.search(r"ray-cluster-head-.*(exit code |ExitCode:)127", told[0]), told

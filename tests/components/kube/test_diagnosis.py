@@ -1,8 +1,13 @@
 """The sentences of a failed wait."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
-from components.kube.diagnosis import explanation
+import pytest
+
+from components.kube import diagnosis
+from components.kube.connection import Connection
+from components.kube.diagnosis import explanation, investigation
 
 LABEL = "ray.io/cluster"
 
@@ -110,3 +115,62 @@ def test_an_owner_that_is_late_with_ready_pods_is_told_as_that() -> None:
     assert explanation("ray", LABEL, [pod("h", **READY)], []) == [
         "all pods of the namespace are ready, but ray does not say that it is"
     ]
+
+
+def test_a_pod_that_says_nothing_itself_is_told_with_what_kubernetes_warned_of() -> None:
+    creating = {"waiting": {"reason": "ContainerCreating"}}
+    silent = pod("ray-head", phase="Pending", containerStatuses=[{"name": "ray-head", "state": creating}])
+    warned = {"type": "Warning", "reason": "FailedMount", "message": 'secret "ray-auth" not found'}
+    event = {**warned, "involvedObject": {"kind": "Pod", "name": "ray-head"}}
+    assert explanation("ray", LABEL, [silent], [event]) == ['pod ray-head: FailedMount: secret "ray-auth" not found']
+    assert explanation("ray", LABEL, [silent], []) == ["pod ray-head: Pending"]
+
+
+@dataclass(frozen=True)
+class Moments(Connection):
+    """A cluster whose pods are others whenever it is asked; at the end they stay as they are."""
+
+    pods: list[list[dict[str, Any]]] = field(default_factory=list)
+
+    def read(self, path: str) -> dict[str, Any]:
+        if path.endswith("/events"):
+            return {"items": []}
+        return {"items": self.pods.pop(0) if len(self.pods) > 1 else self.pods[0]}
+
+    def log(self, *_: Any, **__: Any) -> str:
+        return "Waiting for GCS"
+
+
+NEW = pod("ray-head-2", phase="Pending")
+STOPPED = {"terminated": {"reason": "Error", "exitCode": 127, "message": "ray: command not found"}}
+FAILED = pod("ray-head-2", phase="Running", containerStatuses=[{"name": "ray-head", "state": STOPPED}])
+RUNS = {"running": {"startedAt": "2026-11-22T03:01:12Z"}}
+HELD_UP = {
+    **pod("ray-worker", phase="Pending", initContainerStatuses=[{"name": "wait-gcs-ready", "state": RUNS}]),
+    "spec": {"initContainers": [{"name": "wait-gcs-ready"}]},
+}
+CAUSE = "pod ray-head-2: container ray-head Error (exit code 127): ray: command not found"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [pytest.param([NEW, HELD_UP], id="just made"), pytest.param([HELD_UP], id="removed, and not made again yet")],
+)
+def test_a_pod_that_is_made_again_and_again_is_asked_until_it_tells_why(
+    before: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "_INTERVAL", 0)
+    told = investigation(Moments("", [before, before, [FAILED, HELD_UP]]), "data", "ray", LABEL)
+    assert told[0] == CAUSE
+    assert told[1].endswith("runs since 2026-11-22T03:01:12Z: Waiting for GCS")
+
+
+def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "PATIENCE", 0)
+    assert investigation(Moments("", [[NEW], [FAILED]]), "data", "ray", LABEL) == ["pod ray-head-2: Pending"]
+
+
+def test_pods_of_others_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "_INTERVAL", 3600)
+    other = {**NEW, "metadata": {"name": "mlflow-7", "labels": {}}}
+    assert investigation(Moments("", [[FAILED, other]]), "data", "ray", LABEL) == [CAUSE, "pod mlflow-7: Pending"]
