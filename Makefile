@@ -42,7 +42,7 @@ crds: $(VENV)/.ready ## apply the pinned CRDs to the stack's cluster
 tools: $(VENV)/.ready ## obtain the pinned tools (about 40 minutes where they have to be built, once)
 	@$(PYTHON) -m sandbox tools
 
-images: $(VENV)/.ready ## build the images of real pods (about 5 minutes, once; needs root)
+images: $(VENV)/.ready ## build the images of real pods, once; needs root (WATCHING=no: not those of Prometheus, Loki, Jaeger)
 	@$(PYTHON) -m sandbox images
 
 env: $(VENV)/.ready ## print shell commands: eval "$$(make env)"

@@ -153,6 +153,7 @@ class ObservabilityOutputs(Published):
     """For teams that watch their own workloads beside the platform's."""
 
     prometheus: Address | None = Field(description="the platform's own Prometheus; null where it is the cluster's")
+    alertmanager: Address | None = Field(default=None, description="the platform's own Alertmanager; null without")
     selector: dict[str, str] = Field(description="labels that a team's own monitors and rules need to be found")
     logs: LogStoreOutputs | None = Field(default=None, description="where logs are kept; null where nobody keeps them")
     traces: TraceStoreOutputs | None = Field(default=None, description="who keeps traces; null where nobody does")

@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
-from sandbox import istio
+from sandbox import addons, istio
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.forwards import open_addresses
 from sandbox.health import health
-from sandbox.images import ImageError, build
+from sandbox.images import REFERENCES, WATCHING, ImageError, build
+from sandbox.images import tools as tools_of
 from sandbox.machine import obstacle
 from sandbox.tools import Toolbox, ToolError, install, wanted
 from sandbox.workspace import (
@@ -35,7 +36,7 @@ LOADED = (
     *("ray", "kuberay-operator", "postgres", "redis", "object-store", "store-client", "mlflow", "feast"),
     *istio.IMAGES,
 )
-"""The images that the platform of stack dev runs, and those of the mesh."""
+"""The images that the platform runs, and those of the mesh; with WATCHING those of a platform that is watched."""
 
 NO_TOOLS = Toolbox(Path(), {}, ())
 """To look at a sandbox and to remove it, none is needed."""
@@ -77,7 +78,7 @@ def up(stack: str) -> int:
     settings = _stack_file(stack)
     if _existing(settings):
         return _on_existing_cluster(["up", *POLICIES], stack, settings)
-    workspace = _started()
+    workspace = _started(settings)
     code = _plan(workspace, ["up", "--yes"], stack)  # on a cluster of its own nobody has to be asked
     if code == 0:
         print(f"\nThe platform of stack {stack} is up after {time.monotonic() - began:.0f} s. Try:")
@@ -86,6 +87,7 @@ def up(stack: str) -> int:
         print(f"  pulumi stack output --stack {stack} --json                  # what other teams build on")
         if workspace.cluster.real:  # simulated pods answer nobody
             outputs = workspace.outputs(stack)
+            _hand_on_logs(workspace.cluster, outputs)
             for name, address in _addresses(workspace.cluster, outputs).items():
                 print(f"  {address:<53} # {name}")
             for name, command in _passwords(outputs).items():
@@ -100,7 +102,7 @@ def preview(stack: str) -> int:
     settings = _stack_file(stack)
     if _existing(settings):
         return _on_existing_cluster(["preview", *POLICIES], stack, settings)
-    return _plan(_started(), ["preview"], stack)
+    return _plan(_started(settings), ["preview"], stack)
 
 
 def check(stack: str) -> int:
@@ -128,14 +130,23 @@ def _plan(workspace: Workspace, command: list[str], stack: str) -> int:
     return workspace.pulumi([*command, *POLICIES], stack).returncode
 
 
-def _started() -> Workspace:
-    """The workspace with its cluster running, and its images loaded where pods are real."""
+def _started(settings: dict[str, Any]) -> Workspace:
+    """The workspace with its cluster running as the stack wants it: its addons, and its images where pods are real."""
     real = _real()
-    toolbox = install(wanted(real=real))
-    archives = [image.archive for image in build(toolbox, LOADED).values() if image.name in LOADED] if real else []
+    loaded = {*LOADED, *(WATCHING if "ml-platform:observability" in settings else ())} if real else set()
+    toolbox = install({*wanted(real=real), *tools_of(loaded)})
+    archives = [image.archive for image in build(toolbox, loaded).values() if image.name in loaded]
     workspace = _workspace(toolbox, real=real)
     _step("cluster", lambda: workspace.cluster.up(images=archives))
+    addons.install(workspace.cluster, addons.named(settings))
     return workspace
+
+
+def _hand_on_logs(cluster: Cluster, outputs: dict[str, Any]) -> None:
+    """Let the cluster's log agents bring what containers print to where the platform keeps logs."""
+    observability = outputs["observability"] or {}
+    if logs := observability.get("logs"):
+        addons.install_log_agents(cluster, str(logs["url"]))
 
 
 def _real() -> bool:
@@ -163,6 +174,8 @@ def _addresses(cluster: Cluster, outputs: dict[str, Any]) -> dict[str, str]:
         "mlflow": outputs["mlflow"]["tracking"],
         "feast-server": outputs["feast"]["online"],
     }
+    watching = outputs["observability"] or {}
+    addresses |= {name: address for name in ("prometheus", "alertmanager") if (address := watching.get(name))}
     ports = {service: int(address["port"]) for service, address in addresses.items()}
     return open_addresses(cluster, str(outputs["tenancy"]["namespace"]), ports)
 
@@ -217,7 +230,7 @@ def crds(stack: str) -> int:
     settings = _stack_file(stack)
     if _existing(settings):
         return _on_existing_cluster(["up", *POLICIES], stack, settings, program=CRDS)
-    return 0 if _started().apply_crds(stack, again=True) else 1
+    return 0 if _started(settings).apply_crds(stack, again=True) else 1
 
 
 def tools(stack: str) -> int:
@@ -228,9 +241,13 @@ def tools(stack: str) -> int:
 
 
 def images(stack: str) -> int:
-    """Build every image of the sandbox."""
+    """Build every image of the sandbox; those of a platform that is watched not where WATCHING says no."""
     del stack
-    for image in build(install(wanted(real=True))).values():
+    wish = os.environ.get("WATCHING", "")
+    if wish not in {"", "no"}:
+        raise Refused(f"WATCHING is '{wish}': set it to no, or leave it out")
+    names = set(REFERENCES) - (WATCHING if wish else set())
+    for image in build(install({*wanted(real=True), *tools_of(names)}), names).values():
         print(f"{image.reference:<40} {image.size / 1e6:6.0f} MB  {image.digest}")
     return 0
 

@@ -4,8 +4,9 @@ Istio every sandbox has (`sandbox.istio`). Of the others the API server knows th
 objects; but the Prometheus operator does on its own, in its pod or beside the control plane (`sandbox.controllers`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sandbox.cluster import Cluster
 
@@ -24,6 +25,13 @@ _APPLY = ("apply", "--server-side", "--force-conflicts")
 
 LOG_AGENTS = Path(__file__).with_name("log-agents.yaml")
 """What hands on what containers print."""
+
+
+def named(config: Mapping[str, Any]) -> list[str]:
+    """What a stack's configuration says that its cluster has; none where it says that wrongly: the program tells so."""
+    cluster = config.get("ml-platform:cluster")
+    listed = cluster.get("addons") if isinstance(cluster, dict) else None
+    return [str(each) for each in listed] if isinstance(listed, list) else []
 
 
 def install(cluster: Cluster, addons: Iterable[str]) -> None:

@@ -47,10 +47,7 @@ def check(
     Raises:
         ClusterError: the cluster did not start, or there is no such commit.
     """
-    cluster = config.get("ml-platform:cluster")
-    listed = cluster.get("addons") if isinstance(cluster, dict) else None
-    installed = listed if isinstance(listed, list) else []  # what is wrong in a setting, the preview says
-    with _program(base) as other, _workspace(toolbox, stack, installed) as workspace:
+    with _program(base) as other, _workspace(toolbox, stack, addons.named(config)) as workspace:
         after = _preview(workspace, stack, ROOT, *POLICIES)
         before = _preview(workspace, stack, other) if other else None
     text = report(

@@ -62,7 +62,7 @@ The image of GPU workers is not among them: the sandbox's GPU nodes are simulate
 before the operators are for tests: a release to upgrade from, and a stand-in for AWS S3. The last two are the mesh.
 """
 
-OPTIONAL = frozenset(
+WATCHING = frozenset(
     {
         *("prometheus", "prometheus-operator", "prometheus-config-reloader", "kube-state-metrics"),
         *("postgres-exporter", "redis-exporter", "alertmanager", "loki", "jaeger", "log-agent"),
@@ -114,7 +114,7 @@ def build(
 
     Args:
         toolbox: where the binaries in images come from.
-        names: the images wanted (what they start from is added); all that are not optional if not given.
+        names: the images wanted (what they start from is added); all but WATCHING if not given.
         folder: their Containerfiles.
         cache: where to keep the archives, `cache_root()` if not given.
 
@@ -127,7 +127,7 @@ def build(
     if unknown := sorted(set(names or ()) - set(REFERENCES)):
         raise ImageError(f"there is no image {', '.join(unknown)}; there are {', '.join(REFERENCES)}")
     recipes: dict[str, Containerfile] = {}
-    for name in names if names is not None else [each for each in REFERENCES if each not in OPTIONAL]:
+    for name in names if names is not None else [each for each in REFERENCES if each not in WATCHING]:
         _collect(name, folder, recipes)
     root = (cache or cache_root()) / "images"
     archives: dict[str, Path] = {}
@@ -145,6 +145,18 @@ def build(
                     _Build(folder / name, toolbox, work).run(recipes[name], below, archive)
     print(f"images: {len(archives)} ready", flush=True)
     return {name: _image(name, archive) for name, archive in archives.items()}
+
+
+def tools(names: Collection[str], folder: Path = FOLDER) -> set[str]:
+    """The tools whose binaries are in these images.
+
+    Raises:
+        ImageError: a Containerfile cannot be read.
+    """
+    recipes: dict[str, Containerfile] = {}
+    for name in names:
+        _collect(name, folder, recipes)
+    return {tool for recipe in recipes.values() for tool in recipe.tools}
 
 
 def _collect(name: str, folder: Path, recipes: dict[str, Containerfile]) -> None:

@@ -149,6 +149,13 @@ def _is_plugin(tool: Tool) -> bool:
     return tool.name.startswith("pulumi-resource-")
 
 
+def missing(names: Collection[str], *, lock: Path = LOCK, cache: Path | None = None) -> list[str]:
+    """Those that `install` would have to obtain first."""
+    known, root = load(lock), (cache or cache_root()) / "tools"
+    homes = {name: root / f"{name}-{known[name].version}-{key(known[name], lock)}" for name in names}
+    return [name for name, home in homes.items() if not _ready(known[name], home)]
+
+
 def _ready(tool: Tool, home: Path) -> bool:
     return all((home / name).is_file() for name in tool.files)
 

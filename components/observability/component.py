@@ -33,6 +33,7 @@ class ObservabilityEndpoints:
 
     Attributes:
         prometheus: the platform's own Prometheus (HTTP, port 9090); None where it is the cluster's.
+        alertmanager: the platform's own Alertmanager (HTTP, port 9093); None without.
         selector: labels by which monitors and rules are found: a team's own ones need them.
         logs: where logs go, as OTLP over HTTP; None where nobody keeps them.
         traces: where spans go, as OTLP over HTTP; None where nobody keeps them.
@@ -40,6 +41,7 @@ class ObservabilityEndpoints:
     """
 
     prometheus: Endpoint | None
+    alertmanager: Endpoint | None
     selector: dict[str, str]
     logs: LogStore | None
     traces: TraceStore | None
@@ -78,7 +80,7 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         if shown := spec.dashboards:
             for dashboard, text in dashboards(watched, shown).items():
                 self.child(f"dashboard-{dashboard}", manifests.dashboard(shown, namespace, dashboard, text))
-        server = None
+        server = teller = None
         if own := scraper.managed:
             around = self.around(manifests.PROMETHEUS, namespace, priority_classes["control"])
             nodes = namespace.apply(lambda known: f"{known}-{manifests.PROMETHEUS}")
@@ -88,7 +90,7 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
             for kubelets, path in (("kubelet", "/metrics"), ("containers", "/metrics/cadvisor")):
                 self.child(f"scrape-{kubelets}", manifests.kubelet_scrape(scraper, namespace, kubelets, path))
             self._tell_state(own, images.kube_state_metrics, namespace, priority_classes["control"])
-            self._tell(own.alertmanager, images.alertmanager, namespace, priority_classes["control"])
+            teller = self._tell(own.alertmanager, images.alertmanager, namespace, priority_classes["control"])
             self.child(
                 "prometheus",
                 manifests.prometheus(
@@ -102,6 +104,7 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         self.publish(
             ObservabilityEndpoints(
                 prometheus=server,
+                alertmanager=teller,
                 selector={**manifests.OURS, **manifests.selector(scraper)},
                 logs=self._keep_logs(spec.logs.loki, images, namespace, priority_classes["control"])
                 if spec.logs
@@ -123,14 +126,15 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         image: str,
         namespace: pulumi.Output[str],
         priority: pulumi.Output[str],
-    ) -> None:
+    ) -> Endpoint | None:
         """Declare who tells people of alerts, unless someone does already or nobody is to."""
         if not (spec and (own := spec.managed)):
-            return
+            return None
         around = self.around(alertmanager.ALERTMANAGER, namespace, priority)
         made = alertmanager.alertmanager(own, image, around, annotations=self._pod_annotations)
         server = self.child("alertmanager", made, create_timeout=own.ready_timeout_seconds)
-        self.child("alertmanager-service", alertmanager.service(namespace), after=[server])
+        service = self.child("alertmanager-service", alertmanager.service(namespace), after=[server])
+        return endpoint("http", service, namespace, alertmanager.PORT)
 
     def _keep_logs(
         self,

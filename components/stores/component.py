@@ -73,7 +73,7 @@ class DataStores(Component[StoresEndpoints], token="mlplatform:stores:DataStores
             password, beside, read = admin.ref(manifests.PASSWORD), [], admin.digest
             if self._watched:
                 told = self._passwords("postgres-exporter", manifests.PASSWORD).ref(manifests.PASSWORD)
-                beside = [manifests.postgres_exporter(self._images.postgres_exporter, told)]
+                beside = [manifests.postgres_exporter(self._images.postgres_exporter, told, spec.databases)]
                 passwords[manifests.EXPORTER], read = told, digest(password, told)
             around = self._meets(manifests.POSTGRES)
             store = manifests.postgres(

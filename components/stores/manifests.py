@@ -56,7 +56,8 @@ ACCESS_KEY, SECRET_KEY = "access-key", "secret-key"
 ADMIN = "postgres"
 
 EXPORTER = "postgres_exporter"
-"""The role by which PostgreSQL is watched: it may read statistics, and no table. No owner has a name like that."""
+"""The role by which PostgreSQL is watched: it may read statistics, in each of the platform's databases, and no table.
+No owner has a name like that."""
 
 _METRICS = "metrics"
 _EXPORTERS = {POSTGRES: Port(9187, "http"), REDIS: Port(9121, "http")}
@@ -132,13 +133,14 @@ def postgres(
     return _store(POSTGRES, spec, image, own, around, *beside, digest=digest, disk={"data": "/data"}, empty=empty)
 
 
-def postgres_exporter(image: str, password: SecretRef) -> Manifest:
-    """What tells of the PostgreSQL of its pod.
+def postgres_exporter(image: str, password: SecretRef, databases: Sequence[DatabaseSpec]) -> Manifest:
+    """What tells of the PostgreSQL of its pod, and of the tables of the first of the databases.
 
     Source: README.md of postgres_exporter 0.19, "Environment Variables".
     """
+    first = databases[0].name if databases else ADMIN
     env = [
-        {"name": "DATA_SOURCE_URI", "value": f"localhost:{PORTS[POSTGRES][0]}/postgres?sslmode=disable"},
+        {"name": "DATA_SOURCE_URI", "value": f"localhost:{PORTS[POSTGRES][0]}/{first}?sslmode=disable"},
         {"name": "DATA_SOURCE_USER", "value": EXPORTER},
         secret_env("DATA_SOURCE_PASS", password),
     ]

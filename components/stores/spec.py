@@ -225,7 +225,7 @@ class StoresSpec(Spec):
         DatabaseSpec(name="mlflow-auth", owner="mlflow"),
         DatabaseSpec(name="feast"),
     )
-    """Databases and the roles that own them."""
+    """Databases and the roles that own them; where someone watches, the rows of the first one's tables are told."""
     buckets: tuple[BucketSpec, ...] = (
         BucketSpec(name="mlflow-artifacts", versioning=True),
         BucketSpec(name="backups"),

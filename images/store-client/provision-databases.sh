@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes every database of $DATABASES (each NAME:OWNER) and the role that owns it, with the password in PASSWORD_<OWNER>.
-# With EXPORTER, also the role by which PostgreSQL is watched. Running it again changes nothing but a password that was
+# With EXPORTER, also the role by which PostgreSQL is watched; it reads no table. Running it again changes nothing but a password that was
 # rotated. Server and administrator come from libpq's own environment.
 set -eu
 until pg_isready --quiet; do sleep 1; done # the Job has a bound
@@ -28,5 +28,10 @@ SELECT format('CREATE ROLE %I LOGIN', :'exporter') WHERE NOT EXISTS (SELECT FROM
 ALTER ROLE :"exporter" LOGIN PASSWORD :'password';
 GRANT pg_monitor TO :"exporter";
 SQL
+  for pair in $DATABASES; do
+    psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --set=exporter="$EXPORTER" --set=name="${pair%%:*}" --dbname=postgres << 'SQL'
+GRANT CONNECT ON DATABASE :"name" TO :"exporter";
+SQL
+  done
   echo "role $EXPORTER: there, may read statistics"
 fi

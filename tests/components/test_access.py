@@ -11,7 +11,7 @@ from tests.support.configuration import load_with, refused, stack_config
 
 
 def table(stack: str = "dev", **mesh: Any) -> AccessTable:
-    config = {**stack_config(stack), "ml-platform:mesh": mesh}
+    config = {**stack_config(stack, watched=stack != "dev"), "ml-platform:mesh": mesh}
     if stack == "prod":
         config["kubernetes:context"] = "prod"
     return load_with(config, stack)[0].access([("192.0.2.1", 6443)])
@@ -239,7 +239,7 @@ def test_a_store_in_the_namespace_must_say_which_pods_it_has(host: str) -> None:
 
 
 def test_the_table_needs_nothing_but_specs() -> None:
-    settings = settings_of("dev")
+    settings = settings_of("dev unwatched")
     assert (
         access_table(
             tenancy=settings.tenancy,

@@ -12,71 +12,30 @@ from typing import Any
 import pytest
 
 from sandbox import addons, images
-from sandbox.cache import cache_root
 from sandbox.configs import NAME
-from sandbox.tools import Toolbox, install, key, load
+from sandbox.tools import Toolbox, install
 from sandbox.workspace import ROOT
 from tests.support import edge
+from tests.support.configuration import stack_config
 from tests.support.dashboard_picture import draw
 from tests.support.engine import Stack, changed, eventually
 from tests.support.jaeger import jaeger
 from tests.support.loki import Loki, loki
-from tests.support.mlflow import logged
+from tests.support.mlflow import logged, tracking
 from tests.support.outside import Door
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.queries import panel_queries
 from tests.support.ray import dashboard
+from tests.support.watching import left_out
 from tests.support.web import ask, forwarded
 
 JOBS = Path(__file__).with_name("jobs")
 REQUESTS = 30
-_TABLES = "the exporter looks into the database postgres, not into MLflow's"
 NOTHING_HERE = {
-    "mlflow: Runs: rows in MLflow's tables": _TABLES,
-    "mlflow: Models: rows in MLflow's tables": _TABLES,
-    "mlflow: Requests that change or remove": "nobody does here",
-    "overview: Volumes": "volumes of local-path are directories of the node, of which a kubelet tells nothing",
-    "ray: Workers that failed": "none has",
     "ray: Killed for memory": "none was",
 }
 """Panels, as `dashboard: title`, that have nothing to show on this node, and why."""
 
-OPTIONAL_TOOLS = [name for name, tool in load().items() if tool.optional and name != "conftest"]
-
-AGENTS = {"namespace": "log-agents", "labels": {"app.kubernetes.io/name": "log-agent"}, "serviceAccount": "log-agent"}
-"""As in sandbox/log-agents.yaml."""
-
-OBSERVABILITY: dict[str, Any] = {
-    "logs": {
-        "loki": {
-            "managed": {
-                "nodeAgents": AGENTS,
-                "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
-                "retention": "1d",
-                "volume": {"size": "2Gi", "retention": "Delete"},
-            }
-        }
-    },
-    "traces": {
-        "samplingPercent": 0,
-        "store": {
-            "managed": {
-                "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"cpu": 1, "memory": "512Mi"}},
-                "retention": "1d",
-                "volume": {"size": "1Gi", "retention": "Delete"},
-            }
-        },
-    },
-    "exporters": {"istiod": {"namespace": "istio-system", "labels": {"app": "istiod"}, "port": 15014}},
-    "prometheus": {
-        "interval": "10s",
-        "managed": {
-            "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
-            "retention": "1d",
-            "volume": {"size": "2Gi", "retention": "Delete"},
-        },
-    },
-}
 API = "api.example.com"
 GATEWAY = {
     "controller": "other",
@@ -84,9 +43,6 @@ GATEWAY = {
     "api": {"hosts": [API], "authentication": "none"},
     "proxies": edge.PROXIES,
 }
-TRACING = {"provider": "jaeger", "samplingPercent": 100}
-"""As in sandbox/istio.yaml."""
-
 SCRAPED = {
     *("ray-head", "ray-worker", "kuberay-operator", "mlflow", "feast-server", "postgres", "redis"),
     *("prometheus", "kube-state-metrics", "kubelet", "sidecar", "loki", "jaeger", "istiod"),
@@ -98,11 +54,8 @@ pytestmark = pytest.mark.usefixtures("tools", "door", "watched")
 @pytest.fixture(scope="module")
 def tools() -> None:
     """What only these tests need; to build it takes time that a run with a limit does not have."""
-    known = load()
-    homes = [cache_root() / "tools" / f"{name}-{known[name].version}-{key(known[name])}" for name in OPTIONAL_TOOLS]
-    missing = [home.name for home in homes if not home.is_dir()]
-    if missing and "E2E_SECONDS" in os.environ:
-        pytest.skip(f"left out: {', '.join(missing)} would have to be built first; `make e2e` does so")
+    if reason := left_out():
+        pytest.skip(f"left out: {reason}; `make e2e` builds them")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +69,7 @@ def door(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]
 
 def traced(namespace: str) -> dict[str, Any]:
     """What makes the proxies of a namespace tell of what passes them, unless its trace says otherwise."""
-    told = [{"providers": [{"name": TRACING["provider"]}], "randomSamplingPercentage": 100}]
+    told = [{"providers": [{"name": "jaeger"}], "randomSamplingPercentage": 100}]
     about = {"name": "traces", "namespace": namespace}
     return {"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "metadata": about, "spec": {"tracing": told}}
 
@@ -124,20 +77,24 @@ def traced(namespace: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def watched(dev: Stack, real_toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The platform with a Prometheus, a Loki and a Jaeger of its own, and a way in from outside."""
-    toolbox = install([tool.name for tool in real_toolbox.tools] + OPTIONAL_TOOLS)
-    built = images.build(toolbox, images.OPTIONAL)
+    toolbox = install({*(tool.name for tool in real_toolbox.tools), *images.tools(images.WATCHING)})
+    built = images.build(toolbox, images.WATCHING)
     dev.workspace.cluster.node.load(*(image.archive for image in built.values()))
     addons.install(dev.workspace.cluster, ["prometheus-operator"])
     keeps_traces_in(dev)
     judged = dev.judged_with(
         tmp_path_factory.mktemp("pack"),
-        crd_first={"installed": ["monitoring.coreos.com", "gateway.networking.k8s.io"]},
+        crd_first={"installed": ["gateway.networking.k8s.io"]},
         exposure={"published": ["feast-server:6566"]},
-        authz_refs={"foreignAccounts": [edge.ACCOUNT, f"{AGENTS['namespace']}/{AGENTS['serviceAccount']}"]},
+        authz_refs={"foreignAccounts": [edge.ACCOUNT]},
     )
-    there = [*dev.config["ml-platform:cluster"]["addons"], "prometheus-operator", "gateway-api"]
+    config = stack_config("dev")
+    observability, tracing = config["ml-platform:observability"], config["ml-platform:mesh"]["tracing"]
+    observability["prometheus"]["interval"] = "10s"
+    observability["traces"]["samplingPercent"] = 0  # whoever asks says what is traced
+    there = [*config["ml-platform:cluster"]["addons"], "gateway-api"]
     with changed(
-        judged, cluster={"addons": there}, mesh={"tracing": TRACING}, gateway=GATEWAY, observability=OBSERVABILITY
+        judged, cluster={"addons": there}, mesh={"tracing": tracing}, gateway=GATEWAY, observability=observability
     ) as stack:
         yield stack
 
@@ -207,6 +164,30 @@ def test_the_state_of_pods_is_told_under_their_own_names(watched: Stack, asked: 
     there = {each["metadata"]["name"] for each in watched.get("pods")["items"]}
     told = {each["metric"]["pod"] for each in asked.query(f'kube_pod_info{{namespace="{watched.namespace}"}}')}
     assert there <= told
+
+
+def test_who_watches_postgresql_reads_no_table(watched: Stack) -> None:
+    login = f"PGPASSWORD={watched.secret('postgres-exporter', 'password')}"
+    psql = (
+        "exec",
+        "postgres-0",
+        "-c",
+        "postgres",
+        "--",
+        "env",
+        login,
+        "psql",
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "postgres_exporter",
+    )
+    counts = "SELECT count(*) > 20 FROM pg_stat_user_tables"
+    assert watched.kubectl(*psql, "--dbname=mlflow", "--tuples-only", "--no-align", "--command", counts).strip() == "t"
+    rows = "SELECT count(*) FROM experiments; SELECT 'read'"
+    assert "read" not in watched.kubectl(
+        *psql, "--dbname=mlflow", "-v", "ON_ERROR_STOP=1", "--command", rows, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -294,14 +275,20 @@ def used(watched: Stack) -> Iterator[Stack]:
     logged(watched)
     with dashboard(watched) as ray:
         assert ray.value(ray.submit(JOBS / "echo.py"), "SERVED") is True
+        assert ray.value(ray.submit(JOBS / "fail.py"), "FAILED") is True
     read = {"features": ["commodity_prices:settlement_price"], "entities": {"commodity_code": ["WTI", "none"]}}
     cluster, namespace = watched.workspace.cluster, watched.namespace
     with (
         forwarded(cluster, namespace, "service/ray-serve", 8000) as serve,
         forwarded(cluster, namespace, "service/feast-server", 6566) as feast,
+        tracking(watched) as mlflow,
     ):
+        model = "/api/2.0/mlflow/registered-models"
+        assert mlflow.ask(f"{model}/create", {"name": "price"})[0] == 200
         # Spread over several scrapes: a counter that is found at its end has grown by nothing.
-        for _ in range(REQUESTS):
+        for number in range(REQUESTS):
+            said = {"name": "price", "description": f"of day {number}"}
+            assert mlflow.ask(f"{model}/update", said, "PATCH")[0] == 200
             assert ask(f"{serve}/predict")[0] == 200
             assert ask(f"{feast}/get-online-features", read)[0] == 200
             time.sleep(1.5)

@@ -33,10 +33,10 @@ def base(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Workspac
 
 
 @pytest.fixture(scope="module")
-def new_stack(base: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Stack]:
-    """Makes stacks: name (`dev` or `prod`) and namespace."""
+def new_stack(base: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stack]:
+    """Makes stacks: name (`dev` or `prod`), namespace, and whether dev is `watched`."""
 
-    def make(name: str, namespace: str) -> Stack:
-        return engine.stack(base, tmp_path_factory.mktemp(namespace) / "workspace", name, namespace)
+    def make(name: str, namespace: str, *, watched: bool = False) -> Stack:
+        return engine.stack(base, tmp_path_factory.mktemp(namespace) / "workspace", name, namespace, watched=watched)
 
     return make

@@ -12,29 +12,12 @@ from sandbox import addons
 from tests.support.engine import Outcome, Stack, eventually
 from tests.support.exporters import HONOURED
 
-OBSERVABILITY: dict[str, Any] = {
-    "prometheus": {
-        "managed": {
-            "alertmanager": {"managed": {"volume": {"size": "1Gi", "retention": "Delete"}}},
-            "volume": {"size": "2Gi", "retention": "Delete"},
-        }
-    },
-    "logs": {"loki": {"managed": {"volume": {"size": "2Gi", "retention": "Delete"}}}},
-    "traces": {"store": {"managed": {"volume": {"size": "2Gi", "retention": "Delete"}}}},
-    "exporters": {"istiod": {"namespace": "istio-system", "labels": {"app": "istiod"}, "port": 15014}},
-}
-
 
 @pytest.fixture(scope="module")
-def dev(new_stack: Callable[[str, str], Stack], tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    stack = new_stack("dev", "observability")
-    cluster = stack.config["ml-platform:cluster"]
-    stack = stack.with_config(
-        cluster={"addons": [*cluster["addons"], "prometheus-operator"]}, observability=OBSERVABILITY
-    )
+def dev(new_stack: Callable[..., Stack]) -> Stack:
+    stack = new_stack("dev", "observability", watched=True)
     addons.install(stack.workspace.cluster, ["prometheus-operator"])
-    installed = {"installed": ["monitoring.coreos.com"]}
-    return stack.judged_with(tmp_path_factory.mktemp("pack"), crd_first=installed)
+    return stack
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,7 +5,6 @@ What the policies say is read by the evaluator (`policies.reach`), which knows n
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from itertools import product
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from components.kube.access import AccessTable, Workload
 from components.settings import Settings
 from policies.reach import Objects, Pod, flaws
-from tests.graph.test_program import kind, settings_of
+from tests.graph.test_program import VARIANTS, kind, settings_of
 from tests.support.access import differences, end
 from tests.support.recorder import Recording, record
 
@@ -24,10 +23,9 @@ Policies = dict[str, dict[str, Any]]
 JUDGED = {"NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "DestinationRule", "Service"}
 
 
-@pytest.fixture(scope="module", params=product(["dev", "prod"], [False, True]), ids=str)
+@pytest.fixture(scope="module", params=VARIANTS)
 def settings(request: pytest.FixtureRequest) -> Settings:
-    stack, watched = request.param
-    return settings_of(stack, watched=watched)
+    return settings_of(request.param)
 
 
 @pytest.fixture(scope="module")

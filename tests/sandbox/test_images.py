@@ -23,7 +23,7 @@ from sandbox import containerfile, images, istio, layers
 from sandbox.__main__ import LOADED
 from sandbox.images import ImageError
 from sandbox.sources import Tool
-from sandbox.tools import Toolbox
+from sandbox.tools import Toolbox, load
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="images are built by root")
 
@@ -101,7 +101,7 @@ def unpacked(image: images.Image, target: Path) -> Path:
 def test_every_folder_is_an_image_that_can_be_followed() -> None:
     folders = {path.name for path in images.FOLDER.iterdir() if path.is_dir()}
     assert folders == set(images.REFERENCES)
-    assert set(images.REFERENCES) > images.OPTIONAL
+    assert set(images.REFERENCES) > images.WATCHING
     for name in folders:
         assert containerfile.read(images.FOLDER / name / "Containerfile").steps
 
@@ -109,8 +109,16 @@ def test_every_folder_is_an_image_that_can_be_followed() -> None:
 def test_images_are_built_under_the_names_that_the_program_uses() -> None:
     used = Images().model_dump(exclude={"registry", "require_digests", "ray_gpu"})
     assert {images.REFERENCES[role.replace("_", "-")] for role in used} == set(used.values())
-    # Stack dev is not watched.
-    assert set(LOADED) == {role.replace("_", "-") for role in used} - images.OPTIONAL | set(istio.IMAGES)
+    # The operator and the log agents are the cluster's.
+    cluster = {"prometheus-operator", "prometheus-config-reloader", "log-agent"}
+    assert {*LOADED, *images.WATCHING} == {role.replace("_", "-") for role in used} | set(istio.IMAGES) | cluster
+    assert not images.WATCHING & set(LOADED)
+
+
+def test_only_images_of_who_watches_need_tools_that_nobody_else_does() -> None:
+    optional = {name for name, tool in load().items() if tool.optional}
+    assert images.tools(images.WATCHING) - {"prometheus-operator"} == optional - {"conftest"}
+    assert not images.tools(set(images.REFERENCES) - images.WATCHING) & optional
 
 
 @pytest.mark.parametrize("name", ["ray", "mlflow", "mlflow-previous", "feast", "moto"])

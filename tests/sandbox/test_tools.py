@@ -603,6 +603,17 @@ def test_what_only_a_node_or_whoever_names_it_wants_is_obtained_there_only(lock:
     assert LOCKED["conftest"].optional
 
 
+def test_what_is_not_in_the_cache_is_missing(lock: Callable[..., Path], cache: Path) -> None:
+    file = lock(demo={}, other={})
+    for name in ("demo", "other"):
+        assert tools.missing([name], lock=file, cache=cache) == [name]
+    home = cache / "tools" / f"demo-{tools.load(file)['demo'].version}-{tools.key(tools.load(file)['demo'], file)}"
+    home.mkdir(parents=True)
+    assert tools.missing(["demo", "other"], lock=file, cache=cache) == ["demo", "other"]
+    (home / "demo").touch()
+    assert tools.missing(["demo", "other"], lock=file, cache=cache) == ["other"]
+
+
 # --- the lock file of the project --------------------------------------------------------------------
 
 LOCKED = tools.load()

@@ -21,9 +21,11 @@ API_SERVER = {"endpoints": [{"addresses": ["192.0.2.1"]}], "ports": [{"name": "h
 """The EndpointSlice of an API server."""
 
 
-def stack_config(stack: str) -> dict[str, Any]:
-    """The `config:` of a stack file of the checkout."""
+def stack_config(stack: str, *, watched: bool = True) -> dict[str, Any]:
+    """The `config:` of a stack file of the checkout, as it is or without those who watch."""
     loaded: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    if not watched:
+        del loaded["ml-platform:observability"], loaded["ml-platform:mesh"]["tracing"]
     return loaded
 
 

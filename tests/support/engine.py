@@ -151,7 +151,7 @@ class Stack:
         }
 
 
-def stack(base: Workspace, directory: Path, name: str, namespace: str) -> Stack:
+def stack(base: Workspace, directory: Path, name: str, namespace: str, *, watched: bool = False) -> Stack:
     """A stack of the checkout, `dev` or `prod`, with a state of its own on a cluster that has the CRDs.
 
     Args:
@@ -159,9 +159,10 @@ def stack(base: Workspace, directory: Path, name: str, namespace: str) -> Stack:
         directory: where the state goes.
         name: of the stack.
         namespace: where its objects go.
+        watched: whether dev has those who watch it; what is not about them is quicker without.
     """
     shutil.copytree(base.directory, directory, symlinks=True)
-    config = stack_config(name)
+    config = stack_config(name, watched=watched or name != "dev")
     config["ml-platform:tenancy"] = {**config.get("ml-platform:tenancy", {}), "namespace": namespace}
     cluster = {**config.get("ml-platform:cluster", {}), "crdsStack": "organization/ml-platform-crds/dev"}
     config["ml-platform:cluster"] = cluster

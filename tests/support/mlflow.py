@@ -48,9 +48,9 @@ class Server:
         login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return {"Authorization": f"Basic {login}"}
 
-    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, Any]:
         """Send one request; returns the status and the answer."""
-        return ask(f"{self.url}{path}", body, {**self.headers, **headers})
+        return ask(f"{self.url}{path}", body, {**self.headers, **headers}, method)
 
     def run(self, run_id: str) -> dict[str, Any]:
         """What the server knows of a run."""

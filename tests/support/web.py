@@ -31,10 +31,20 @@ def forwarded(cluster: Cluster, namespace: str, target: str, port: int) -> Itera
             forward.terminate()
 
 
-def ask(url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
-    """Send one request, a POST where it has a body; returns the status and the answer, decoded where it is JSON."""
+def ask(
+    url: str, body: Any = None, headers: Mapping[str, str] | None = None, method: str | None = None
+) -> tuple[int, Any]:
+    """Send one request; returns the status and the answer, decoded where it is JSON.
+
+    Args:
+        url: of what is asked.
+        body: sent as JSON.
+        headers: beside that of the content.
+        method: POST where there is a body and GET without, unless it is given.
+    """
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json", **(headers or {})})
+    told = {"Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data=data, headers=told, method=method)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             status, text = answer.status, answer.read().decode()

@@ -3,7 +3,7 @@
 MLflow 3.17.2 counts requests by method and status only (mlflow/server/prometheus_exporter.py groups by version), and
 has no metric of experiments, runs or models. So each row says which metric stands for what: requests that write, rows
 in MLflow's tables (postgres_exporter 0.19.1, collector/pg_stat_user_tables.go, of the database that it is connected
-to) and answers as the sidecar counts them, which has the artifact routes too.
+to: the first of `stores.databases`) and answers as the sidecar counts them, which has the artifact routes too.
 """
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel

@@ -51,7 +51,13 @@ JOBS: dict[str, dict[str, Any]] = {
 TOLD = SecretRef(name="postgres-exporter", key="password")
 WATCHED: dict[str, dict[str, Any]] = {
     "watched postgres": manifests.postgres(
-        *(EmbeddedPostgres(), "postgres:15", AROUND, SECRET, manifests.postgres_exporter("exporter:1", TOLD)),
+        *(
+            EmbeddedPostgres(),
+            "postgres:15",
+            AROUND,
+            SECRET,
+            manifests.postgres_exporter("exporter:1", TOLD, StoresSpec().databases),
+        ),
         digest="digest",
     ),
     "watched redis": manifests.redis(
@@ -134,7 +140,7 @@ def test_an_exporter_asks_the_store_of_its_own_pod() -> None:
     ]
     told = {each["name"]: each.get("value", each.get("valueFrom")) for each in postgres[1]["env"]}
     assert told == {
-        "DATA_SOURCE_URI": "localhost:5432/postgres?sslmode=disable",
+        "DATA_SOURCE_URI": "localhost:5432/mlflow?sslmode=disable",
         "DATA_SOURCE_USER": "postgres_exporter",
         "DATA_SOURCE_PASS": {"secretKeyRef": {"name": "postgres-exporter", "key": "password"}},
     }
