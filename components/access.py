@@ -18,6 +18,7 @@ from components.mlflow.manifests import workloads as mlflow_workloads
 from components.mlflow.spec import MLflowSpec
 from components.observability import manifests as observability
 from components.observability.backends.alertmanager import ALERTMANAGER
+from components.observability.backends.grafana import GRAFANA
 from components.observability.backends.jaeger import JAEGER
 from components.observability.backends.jaeger import store as trace_store
 from components.observability.backends.loki import AGENTS, LOKI
@@ -40,6 +41,7 @@ _SERVED = {
     "ray-head": ("dashboard", "client", "serve"),
     PROMETHEUS: ("http",),
     JAEGER: ("http", "otlp"),
+    GRAFANA: ("http",),
 }
 
 _GATEWAY = "gateway"
@@ -128,6 +130,7 @@ def access_table(
     own = [Access(*row) for row in (*_ROWS, *_by_choice(ray, feast), *_teams(mlflow, feast))]
     own += _from_outside(gateway) if gateway else ()
     own += _watched(watch, workloads, sidecars=tenancy.mesh_injection) if watch else ()
+    own += _shown(watch) if watch else ()
     own += _traced(watch.traces, gateway, sidecars=mesh.tracing is not None) if watch and watch.traces else ()
     further = [
         Access(row.source, row.target, row.ports, row.why, plain_text=bool(row.plain_text)) for row in mesh.access
@@ -190,6 +193,16 @@ def _watched(watch: ObservabilitySpec, workloads: Iterable[Workload], *, sidecar
             yield Access(source, LOKI, ("http",), "Its log agent hands on what Ray writes")
         if watch.logs.loki.managed and watch.logs.loki.managed.node_agents:
             yield Access(AGENTS, LOKI, ("http",), "Hand on what containers print (observability.logs.loki)")
+
+
+def _shown(watch: ObservabilitySpec) -> Iterator[Access]:
+    """Rows of the platform's own Grafana."""
+    if watch.dashboards and watch.dashboards.grafana.managed:
+        yield Access(GRAFANA, PROMETHEUS, ("http",), "Asks for what panels show")
+        if watch.logs:
+            yield Access(GRAFANA, LOKI, ("http",), "Asks for logs")
+        if watch.traces and watch.traces.store.managed:
+            yield Access(GRAFANA, JAEGER, ("http",), "Asks for traces")
 
 
 def _traced(traces: TracesSpec, gateway: GatewaySpec | None, *, sidecars: bool) -> Iterator[Access]:

@@ -29,6 +29,7 @@ def problems(settings: "Settings", today: date) -> Iterator[str]:
         _gateway_leads_where_it_is_answered,
         _identities_are_verified,
         _pods_of_the_mesh_can_be_scraped,
+        _grafana_knows_whom_to_ask,
         _sidecars_tell_someone,
     ):
         yield from rule(settings)
@@ -164,6 +165,16 @@ def _pods_of_the_mesh_can_be_scraped(settings: "Settings") -> Iterator[str]:
         yield (
             "observability.prometheus.existing.scrapeClass: is missing, but tenancy.meshInjection is true, where pods "
             "take mutual TLS only: name the scrape class of that Prometheus that has the mesh's certificates"
+        )
+
+
+def _grafana_knows_whom_to_ask(settings: "Settings") -> Iterator[str]:
+    """Of a Prometheus of the cluster it is known who scrapes, and not where it answers."""
+    watch = settings.observability
+    if watch and watch.dashboards and watch.dashboards.grafana.managed and not watch.prometheus.managed:
+        yield (
+            "observability.dashboards.grafana.managed: needs the platform's own Prometheus: set "
+            "observability.prometheus.managed, or observability.dashboards.grafana.existing"
         )
 
 

@@ -158,6 +158,8 @@ class ObservabilityOutputs(Published):
     logs: LogStoreOutputs | None = Field(default=None, description="where logs are kept; null where nobody keeps them")
     traces: TraceStoreOutputs | None = Field(default=None, description="who keeps traces; null where nobody does")
     jaeger: Address | None = Field(default=None, description="the platform's own Jaeger; null without")
+    grafana: Address | None = Field(default=None, description="the platform's own Grafana; null without")
+    grafana_admin: UserLogin | None = Field(default=None, description="its user who may do everything; null without")
 
 
 class PlatformOutputs(Published):

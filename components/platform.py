@@ -73,6 +73,7 @@ class Platform:
                 priority_classes=tenancy.endpoints.priority_classes,
                 workloads=table.workloads,
                 watched=watched(settings, watch),
+                generation=settings.secrets.generation,
                 pod_annotations=mesh.endpoints.pod_annotations,
                 on_error=tells_why,
                 opts=opts,

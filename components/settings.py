@@ -90,6 +90,8 @@ class Images(Spec):
     """Prometheus, where it is the platform's own."""
     kube_state_metrics: ImageRef = "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
     """Tells that Prometheus the state of Kubernetes' objects."""
+    grafana: ImageRef = "grafana/grafana:13.2.3"
+    """Grafana, where it is the platform's own."""
     require_digests: bool = False
     """Refuses every image that a tag alone names: a tag can be moved, a digest cannot."""
 

@@ -11,11 +11,11 @@ import pulumi
 
 from components.base import Component, endpoint
 from components.kube.access import Workload
-from components.kube.wires import Endpoint, LogStore, TraceStore
+from components.kube.wires import Endpoint, Login, LogStore, TraceStore
 from components.observability import manifests
 from components.observability.alerts import groups
 from components.observability.alerts.rule import Watched
-from components.observability.backends import alertmanager, jaeger, loki
+from components.observability.backends import alertmanager, grafana, jaeger, loki
 from components.observability.dashboards import dashboards
 from components.observability.spec import (
     AlertmanagerSpec,
@@ -38,6 +38,8 @@ class ObservabilityEndpoints:
         logs: where logs go, as OTLP over HTTP; None where nobody keeps them.
         traces: where spans go, as OTLP over HTTP; None where nobody keeps them.
         jaeger: the platform's own Jaeger (HTTP, port 16686); None without.
+        grafana: the platform's own Grafana (HTTP, port 3000); None where it is the cluster's, or nobody's.
+        grafana_admin: its user who may do everything; None without.
     """
 
     prometheus: Endpoint | None
@@ -46,6 +48,8 @@ class ObservabilityEndpoints:
     logs: LogStore | None
     traces: TraceStore | None
     jaeger: Endpoint | None
+    grafana: Endpoint | None
+    grafana_admin: Login | None
 
 
 class Observability(Component[ObservabilityEndpoints], token="mlplatform:observability:Observability"):
@@ -61,6 +65,7 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         priority_classes: dict[str, pulumi.Output[str]],
         workloads: Iterable[Workload],
         watched: Watched,
+        generation: int,
         pod_annotations: Mapping[str, str],
         on_error: pulumi.ErrorHook | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -77,9 +82,12 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
             self.child(f"monitor-{exporter}", manifests.exporter_monitor(scraper, namespace, exporter, asked))
         for group in groups(watched):
             self.child(f"rules-{group.name}", manifests.rule(scraper, spec.alerts, namespace, group))
-        if shown := spec.dashboards:
-            for dashboard, text in dashboards(watched, shown).items():
-                self.child(f"dashboard-{dashboard}", manifests.dashboard(shown, namespace, dashboard, text))
+        shows, admin = self._show(
+            *(spec, images.grafana, watched),
+            namespace=namespace,
+            priority=priority_classes["control"],
+            generation=generation,
+        )
         server = teller = None
         if own := scraper.managed:
             around = self.around(manifests.PROMETHEUS, namespace, priority_classes["control"])
@@ -117,8 +125,58 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
                 )
                 if spec.traces and spec.traces.store.managed
                 else None,
+                grafana=shows,
+                grafana_admin=admin,
             )
         )
+
+    def _show(
+        self,
+        spec: ObservabilitySpec,
+        image: str,
+        watched: Watched,
+        *,
+        namespace: pulumi.Output[str],
+        priority: pulumi.Output[str],
+        generation: int,
+    ) -> tuple[Endpoint | None, Login | None]:
+        """Declare the dashboards, and the Grafana that shows them unless the cluster's does."""
+        shown = spec.dashboards
+        if not shown:
+            return None, None
+        made = {
+            f"dashboard-{name}": manifests.dashboard(shown, namespace, name, text)
+            for name, text in dashboards(watched, shown).items()
+        }
+        read = [self.child(role, manifest) for role, manifest in made.items()]
+        if not (own := shown.grafana.managed):
+            return None, None
+        files = grafana.provisioning(spec, shown)
+        config = self.child("grafana-config", grafana.config_map(files, namespace))
+        secret = self.generate_secret(
+            "grafana-secret",
+            namespace,
+            grafana.SECRET,
+            {grafana.ADMIN: "grafana-password"},
+            length=32,
+            generation=generation,
+        )
+        server = self.child(
+            "grafana",
+            grafana.grafana(
+                own,
+                image,
+                self.around(grafana.GRAFANA, namespace, priority),
+                admin=secret.ref(grafana.ADMIN),
+                files=files,
+                dashboards={role: manifest["data"] for role, manifest in made.items()},
+            ),
+            after=[*read, config, secret.secret],
+            create_timeout=own.ready_timeout_seconds,
+        )
+        service = self.child("grafana-service", grafana.service(namespace), after=[server])
+        login = Login(grafana.ADMIN, secret.ref(grafana.ADMIN))
+        return endpoint("http", service, namespace, grafana.PORT), login
 
     def _tell(
         self,

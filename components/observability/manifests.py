@@ -27,7 +27,7 @@ from components.kube.pods import (
 )
 from components.kube.quantity import number
 from components.observability.alerts.rule import Group
-from components.observability.backends import alertmanager, jaeger, loki
+from components.observability.backends import alertmanager, grafana, jaeger, loki
 from components.observability.spec import (
     AlertsSpec,
     DashboardsSpec,
@@ -91,9 +91,11 @@ _SIDECARS_PORT, _SIDECARS_PATH = "http-envoy-prom", "/stats/prometheus"
 
 
 def workloads(spec: ObservabilitySpec | None) -> list[Workload]:
-    """The platform's own Prometheus, what tells it the state of Kubernetes' objects, its own Loki and Jaeger."""
-    kept = [*loki.workloads(spec.logs), *jaeger.workloads(spec.traces)] if spec else []
-    if not (spec and spec.prometheus.managed):
+    """The platform's own Prometheus, what tells it the state of Kubernetes' objects, Loki, Jaeger and Grafana."""
+    if not spec:
+        return []
+    kept = [*loki.workloads(spec.logs), *jaeger.workloads(spec.traces), *grafana.workloads(spec.dashboards)]
+    if not spec.prometheus.managed:
         return kept
     return [
         *kept,
@@ -414,5 +416,5 @@ def dashboard(spec: DashboardsSpec, namespace: Any, name: str, text: str) -> Man
     """
     made = objects.config_map(_COMPONENT, namespace, f"dashboard-{name}", {f"{PART_OF}-{name}.json": text})
     metadata = made["metadata"]
-    labels, annotations = {**metadata["labels"], **spec.labels}, {"grafana_folder": spec.folder}
+    labels, annotations = {**metadata["labels"], **spec.found_by.labels}, {"grafana_folder": spec.folder}
     return {**made, "metadata": {**metadata, "labels": labels, "annotations": annotations}}

@@ -50,6 +50,8 @@ class ObservabilityImages(Spec):
     """Prometheus itself; its operator is the cluster's."""
     kube_state_metrics: ImageRef
     """Tells the state of Kubernetes' objects."""
+    grafana: ImageRef
+    """Shows dashboards, logs and traces."""
 
 
 class _Backend(Spec):
@@ -255,15 +257,48 @@ class AlertsSpec(Spec):
     """What users are promised."""
 
 
-class DashboardsSpec(Spec):
-    """Grafana's dashboards, as ConfigMaps that its sidecar finds."""
+class ManagedGrafana(Spec):
+    """A Grafana in the platform's namespace, for its own Prometheus; what people change in it ends with its pod."""
+
+    resources: Resources = Resources(
+        requests=Compute(cpu="50m", memory="256Mi"), limits=Compute(cpu="1", memory="512Mi")
+    )
+    """Its size."""
+    ready_timeout_seconds: Annotated[Seconds, Field(ge=30)] = 300
+    """How long it may take to come up."""
+
+
+class ExistingGrafana(Spec):
+    """A Grafana of the cluster, whose sidecar finds dashboards by label."""
 
     labels: Labels = Field(default_factory=lambda: {"grafana_dashboard": "1"})
-    """Labels that Grafana's sidecar looks for."""
+    """Labels that its sidecar looks for."""
+    datasource: Annotated[str, Field(min_length=1)] = "prometheus"
+    """UID of its Prometheus data source."""
+
+
+class GrafanaSpec(_Backend):
+    """Who shows dashboards: a Grafana of the platform's own, or one that is already there."""
+
+    kind: ClassVar = "Grafana"
+    managed: ManagedGrafana | None = None
+    """The platform's own."""
+    existing: ExistingGrafana | None = None
+    """One that is already there."""
+
+
+class DashboardsSpec(Spec):
+    """Grafana's dashboards, as ConfigMaps."""
+
+    grafana: GrafanaSpec = GrafanaSpec(existing=ExistingGrafana())
+    """Who shows them."""
     folder: Annotated[str, Field(min_length=1)] = "ML Platform"
     """The folder that they are shown in."""
-    datasource: Annotated[str, Field(min_length=1)] = "prometheus"
-    """UID of Grafana's Prometheus data source."""
+
+    @property
+    def found_by(self) -> ExistingGrafana:
+        """How they are found, and whom they ask; the platform's own Grafana is like any in this."""
+        return self.grafana.existing or ExistingGrafana()
 
 
 class NodeAgents(Spec):

@@ -17,7 +17,8 @@ from tests.support.exporters import HONOURED
 def dev(new_stack: Callable[..., Stack]) -> Stack:
     stack = new_stack("dev", "observability", watched=True)
     addons.install(stack.workspace.cluster, ["prometheus-operator"])
-    return stack
+    watched = stack.config["ml-platform:observability"]
+    return stack.with_config(observability={**watched, "dashboards": {"grafana": {"managed": {}}}})
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -33,6 +33,7 @@ def settings_of(variant: str) -> Settings:
             "prometheus": prometheus,
             "logs": {"loki": own},
             "traces": {"store": own},
+            "dashboards": {"grafana": own},
         }
     return load_with(config, stack)[0]
 

@@ -21,5 +21,5 @@ def dashboards(watched: Watched, spec: DashboardsSpec) -> dict[str, str]:
         **({"mesh": mesh} if watched.mesh else {}),
         **({"gpu": gpu} if watched.gpus else {}),
     }
-    made = {name: from_source(module.dashboard(watched), spec.datasource) for name, module in modules.items()}
+    made = {name: from_source(module.dashboard(watched), spec.found_by.datasource) for name, module in modules.items()}
     return {name: dumps(made[name], cls=JSONEncoder, indent=1, sort_keys=True) for name in sorted(made)}

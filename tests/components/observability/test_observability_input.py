@@ -41,6 +41,10 @@ def traces(store: Any, **changed: Any) -> dict[str, Any]:
     return config({**MANAGED, "traces": {"store": store, **changed}})
 
 
+def shown(grafana: Any) -> dict[str, Any]:
+    return config({**MANAGED, "dashboards": {"grafana": grafana}})
+
+
 def threshold(**changed: Any) -> dict[str, Any]:
     return config({**MANAGED, "alerts": {"thresholds": changed}})
 
@@ -161,7 +165,28 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     # Dashboards
     "a folder without a name": (config({**MANAGED, "dashboards": {"folder": ""}}), ["dashboards.folder"]),
-    "a datasource of another kind": (config({**MANAGED, "dashboards": {"datasource": 7}}), ["dashboards.datasource"]),
+    "a datasource of another kind": (shown({"existing": {"datasource": 7}}), ["grafana.existing.datasource"]),
+    "a Grafana of both kinds": (
+        shown({"managed": {}, "existing": {}}),
+        ["observability.dashboards.grafana: needs one of managed and existing"],
+    ),
+    "a Grafana of no kind": (shown({}), ["observability.dashboards.grafana: needs one of managed and existing"]),
+    "a Grafana that knows nobody to ask": (
+        config({**EXISTING, "dashboards": {"grafana": {"managed": {}}}}),
+        [
+            "observability.dashboards.grafana.managed: needs the platform's own Prometheus",
+            "set observability.prometheus",
+        ],
+    ),
+    "a Grafana with a disk": (shown({"managed": {"volume": {"size": "1Gi"}}}), ["grafana.managed.volume"]),
+    "a Grafana that may take no time": (
+        shown({"managed": {"readyTimeoutSeconds": 5}}),
+        ["grafana.managed.readyTimeoutSeconds", "30"],
+    ),
+    "labels of dashboards where they were": (
+        config({**MANAGED, "dashboards": {"labels": {"a": "b"}}}),
+        ["observability.dashboards.labels"],
+    ),
 }
 
 

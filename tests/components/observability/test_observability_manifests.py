@@ -22,6 +22,7 @@ IMAGES = ObservabilityImages(
     kube_state_metrics="example/state:v2.20.0",
     loki="grafana/loki:3.7.8",
     alertmanager="quay.io/prometheus/alertmanager:v0.31.0",
+    grafana="grafana/grafana:13.2.3",
 )
 MODEL = Workload("model", {"app": "model"}, ("model",), {"http": Port(80), "stats": Port(81)}, metrics={"stats": "/m"})
 
@@ -256,7 +257,7 @@ def test_a_rule_says_who_is_to_know_and_what_to_do() -> None:
 
 
 def test_a_dashboard_is_found_by_its_label() -> None:
-    shown = spec(dashboards={"labels": {"dashboards": "yes"}, "folder": "ML"}).dashboards
+    shown = spec(dashboards={"grafana": {"existing": {"labels": {"dashboards": "yes"}}}, "folder": "ML"}).dashboards
     assert shown
     made = manifests.dashboard(shown, "ml", "ray", "{}")
     assert made["metadata"]["labels"]["dashboards"] == "yes"

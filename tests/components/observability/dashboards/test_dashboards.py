@@ -15,7 +15,14 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from components.observability.alerts.rule import Bounds, Watched
 from components.observability.dashboards import dashboards
-from components.observability.spec import DashboardsSpec, Objective, Objectives, Thresholds
+from components.observability.spec import (
+    DashboardsSpec,
+    ExistingGrafana,
+    GrafanaSpec,
+    Objective,
+    Objectives,
+    Thresholds,
+)
 from tests.support.queries import panel_queries
 
 SMALL = Watched("ml", Thresholds(), materialization=False)
@@ -29,7 +36,7 @@ FULL = replace(
     stores=("object-store", "postgres", "redis"),
     materialization=True,
 )
-SPEC = DashboardsSpec(datasource="thanos")
+SPEC = DashboardsSpec(grafana=GrafanaSpec(existing=ExistingGrafana(datasource="thanos")))
 MADE = dashboards(FULL, SPEC)
 NAMES = ["cost", "feast", "gpu", "mesh", "mlflow", "overview", "ray"]
 
