@@ -26,6 +26,7 @@ def stack_config(stack: str, *, watched: bool = True) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     if not watched:
         del loaded["ml-platform:observability"], loaded["ml-platform:mesh"]["tracing"]
+        loaded["ml-platform:cluster"]["addons"].remove("prometheus-operator")
     return loaded
 
 
