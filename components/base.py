@@ -108,6 +108,7 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         replace_on_changes: Sequence[str] = (),
         create_timeout: int | None = None,
         runs_pods: bool = False,
+        protect: bool = False,
     ) -> pulumi.ResourceOptions:
         """Options of a child: its parent, what it comes after, its own bound in seconds; pods tell why they fail."""
         timeouts = pulumi.CustomTimeouts(create=f"{create_timeout}s", update=f"{create_timeout}s")
@@ -118,6 +119,7 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
             # The new one has the name of the old one, which would be removed after it.
             delete_before_replace=True if replace_on_changes else None,
             custom_timeouts=timeouts if create_timeout else None,
+            protect=protect or None,
             hooks=pulumi.ResourceHookBinding(on_error=[self._on_error]) if runs_pods and self._on_error else None,
         )
 
@@ -129,13 +131,18 @@ class Component(pulumi.ComponentResource, Generic[EndpointsT]):
         after: Sequence[pulumi.Resource] = (),
         replace_on_changes: Sequence[str] = (),
         create_timeout: int | None = None,
+        protect: bool = False,
     ) -> KubernetesObject:
-        """Declare one Kubernetes object of this component; its logical name is `<component>-<role>`."""
+        """Declare one Kubernetes object of this component; its logical name is `<component>-<role>`.
+
+        What holds data that shall outlive it is protected: neither an update nor a `destroy` removes it.
+        """
         options = self.child_options(
             after=after,
             replace_on_changes=replace_on_changes,
             create_timeout=create_timeout,
             runs_pods=manifest["kind"] in objects.RUN_PODS,
+            protect=protect or objects.keeps_data(manifest),
         )
         return KubernetesObject(self.child_name(role), self.annotated(manifest), options)
 

@@ -37,7 +37,7 @@ class Platform:
         )
         opts = pulumi.ResourceOptions(providers=[cluster])
         tells_why = pods_hook("pods", target.connection, {"RayCluster": "ray.io/cluster"})
-        tenancy = Tenancy("tenancy", settings.tenancy, opts=opts)
+        tenancy = Tenancy("tenancy", settings.tenancy, keeps_data=settings.keeps_data, opts=opts)
         table = settings.access(target.api_server)
         mesh = MeshSecurity(
             "mesh",

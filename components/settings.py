@@ -185,6 +185,11 @@ class Settings(Spec):
     secrets: Secrets = Secrets()
     """Generated passwords."""
 
+    @property
+    def keeps_data(self) -> bool:
+        """Whether data in the namespace shall outlive what made it."""
+        return self.stores.keeps_data or bool(self.observability and self.observability.keeps_data)
+
     def access(self, api_server: Sequence[tuple[str, int]] = ()) -> AccessTable:
         """Who may talk to whom; `api_server` is its addresses and port."""
         return access_table(

@@ -171,7 +171,8 @@ class Volume(Spec):
     storage_class: DnsLabel | None = None
     """StorageClass; the cluster's default when absent."""
     retention: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of the claim when its owner is removed: `Retain` keeps the data, `Delete` removes it."""
+    """What becomes of the claim when its owner is removed: `Retain` keeps the data and protects both, `Delete` removes
+    it."""
 
     @model_validator(mode="after")
     def _positive(self) -> "Volume":

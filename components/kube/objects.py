@@ -62,6 +62,12 @@ def claim(size: str, storage_class: str | None) -> Manifest:
     return {**asked, "storageClassName": storage_class} if storage_class else asked
 
 
+def keeps_data(manifest: Mapping[str, Any]) -> bool:
+    """Whether an object holds data that shall outlive it: a StatefulSet whose disks stay when it goes."""
+    kept = manifest.get("spec", {}).get("persistentVolumeClaimRetentionPolicy", {}).get("whenDeleted")
+    return bool(manifest["kind"] == "StatefulSet" and kept == "Retain")
+
+
 def stateful(
     component: str,
     namespace: Any,

@@ -425,3 +425,9 @@ class ObservabilitySpec(Spec):
     """When someone is to know."""
     dashboards: DashboardsSpec | None = DashboardsSpec()
     """What there is to see; null for none."""
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether logs or traces are kept on a disk that stays."""
+        kept = self.logs and self.logs.loki.managed, self.traces and self.traces.store.managed
+        return any(each and each.volume.retention == "Retain" for each in kept)

@@ -233,6 +233,12 @@ class StoresSpec(Spec):
     )
     """Buckets."""
 
+    @property
+    def keeps_data(self) -> bool:
+        """Whether a store in the namespace has a disk that stays."""
+        stores = self.postgres, self.redis, self.object_store
+        return any(not store.external and store.embedded.volume.retention == "Retain" for store in stores)
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> "StoresSpec":
         unique("databases", self.databases)

@@ -34,9 +34,12 @@ class TenancyEndpoints:
 class Tenancy(Component[TenancyEndpoints], token="mlplatform:tenancy:Tenancy"):
     """The namespace, its quota, its defaults, its priorities and its identities."""
 
-    def __init__(self, name: str, spec: TenancySpec, *, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, spec: TenancySpec, *, keeps_data: bool = False, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__(name, opts)
-        namespace = self.child("namespace", manifests.namespace(spec))
+        # With a namespace goes all that is in it.
+        namespace = self.child("namespace", manifests.namespace(spec), protect=keeps_data)
         quota = self.child("quota", manifests.resource_quota(spec), after=[namespace])
         defaults = self.child("defaults", manifests.limit_range(spec), after=[namespace])
         priorities = {
