@@ -161,9 +161,12 @@ def test_every_target_is_scraped_through_the_strict_mesh(watched: Stack, asked: 
 
 
 def test_the_state_of_pods_is_told_under_their_own_names(watched: Stack, asked: Prometheus) -> None:
-    there = {each["metadata"]["name"] for each in watched.get("pods")["items"]}
-    told = {each["metric"]["pod"] for each in asked.query(f'kube_pod_info{{namespace="{watched.namespace}"}}')}
-    assert there <= told
+    def untold() -> set[str]:
+        there = {each["metadata"]["name"] for each in watched.get("pods")["items"]}
+        told = asked.query(f'kube_pod_info{{namespace="{watched.namespace}"}}')
+        return there - {each["metric"]["pod"] for each in told}
+
+    assert eventually(lambda: not untold(), seconds=60), untold()
 
 
 def test_who_watches_postgresql_reads_no_table(watched: Stack) -> None:

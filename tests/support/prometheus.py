@@ -11,6 +11,10 @@ from tests.support.engine import Stack, eventually
 from tests.support.web import ask, forwarded
 
 
+_TRIES = 3
+# Of hundreds of connections that kubectl forwards, one may hang.
+
+
 @dataclass(frozen=True)
 class Prometheus:
     """Where it answers."""
@@ -23,7 +27,10 @@ class Prometheus:
         Raises:
             AssertionError: it refuses.
         """
-        status, answer = ask(f"{self.url}/api/v1/{path}?{urlencode(asked)}")
+        for _ in range(_TRIES):
+            status, answer = ask(f"{self.url}/api/v1/{path}?{urlencode(asked)}")
+            if status:
+                break
         assert status == 200, answer
         assert answer["status"] == "success", answer
         return answer["data"]
