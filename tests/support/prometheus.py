@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from tests.support.engine import Stack, eventually
 from tests.support.web import ask, forwarded
 
-
 _TRIES = 3
 # Of hundreds of connections that kubectl forwards, one may hang.
 
