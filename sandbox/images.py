@@ -26,7 +26,7 @@ from sandbox.cache import cache_root, changing
 from sandbox.containerfile import Containerfile, ContainerfileError, Step
 from sandbox.processes import ClusterError
 from sandbox.sources import WayError
-from sandbox.tools import Toolbox, ToolError
+from sandbox.tools import Toolbox, ToolError, load
 
 FOLDER = Path(__file__).resolve().parent.parent / "images"
 """One folder for each image: its Containerfile and the files that it copies."""
@@ -148,7 +148,7 @@ def build(
 
 
 def tools(names: Collection[str], folder: Path = FOLDER) -> set[str]:
-    """The tools whose binaries are in these images.
+    """The tools whose files are in these images.
 
     Raises:
         ImageError: a Containerfile cannot be read.
@@ -156,7 +156,8 @@ def tools(names: Collection[str], folder: Path = FOLDER) -> set[str]:
     recipes: dict[str, Containerfile] = {}
     for name in names:
         _collect(name, folder, recipes)
-    return {tool for recipe in recipes.values() for tool in recipe.tools}
+    files = {file for recipe in recipes.values() for file in recipe.tools}
+    return {tool.name for tool in load().values() if files & set(tool.files)}
 
 
 def _collect(name: str, folder: Path, recipes: dict[str, Containerfile]) -> None:
