@@ -135,7 +135,8 @@ def _started(settings: dict[str, Any]) -> Workspace:
     real = _real()
     loaded = {*LOADED, *(WATCHING if "ml-platform:observability" in settings else ())} if real else set()
     toolbox = install({*wanted(real=real), *tools_of(loaded)})
-    archives = [image.archive for image in build(toolbox, loaded).values() if image.name in loaded]
+    built = build(toolbox, loaded) if real else {}
+    archives = [image.archive for image in built.values() if image.name in loaded]
     workspace = _workspace(toolbox, real=real)
     _step("cluster", lambda: workspace.cluster.up(images=archives))
     addons.install(workspace.cluster, addons.named(settings))
