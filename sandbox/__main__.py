@@ -145,8 +145,7 @@ def _started(settings: dict[str, Any]) -> Workspace:
 
 def _hand_on_logs(cluster: Cluster, outputs: dict[str, Any]) -> None:
     """Let the cluster's log agents bring what containers print to where the platform keeps logs."""
-    observability = outputs["observability"] or {}
-    if logs := observability.get("logs"):
+    if logs := _watching(outputs).get("logs"):
         addons.install_log_agents(cluster, str(logs["url"]))
 
 
@@ -168,6 +167,11 @@ def _real() -> bool:
     return not reason
 
 
+def _watching(outputs: dict[str, Any]) -> dict[str, Any]:
+    """What a stack says of those who watch it; the engine leaves out what is null."""
+    return dict(outputs.get("observability") or {})
+
+
 def _addresses(cluster: Cluster, outputs: dict[str, Any]) -> dict[str, str]:
     """What a person can open, by the name of its Service."""
     addresses = {
@@ -175,7 +179,7 @@ def _addresses(cluster: Cluster, outputs: dict[str, Any]) -> dict[str, str]:
         "mlflow": outputs["mlflow"]["tracking"],
         "feast-server": outputs["feast"]["online"],
     }
-    watching = outputs["observability"] or {}
+    watching = _watching(outputs)
     addresses |= {name: address for name in ("prometheus", "alertmanager") if (address := watching.get(name))}
     ports = {service: int(address["port"]) for service, address in addresses.items()}
     return open_addresses(cluster, str(outputs["tenancy"]["namespace"]), ports)
