@@ -52,10 +52,11 @@ pytestmark = pytest.mark.usefixtures("tools", "door", "watched")
 
 
 @pytest.fixture(scope="module")
-def tools() -> None:
+def tools() -> set[str]:
     """What only these tests need; to build it takes time that a run with a limit does not have."""
     if reason := left_out():
         pytest.skip(f"left out: {reason}; `make e2e` builds them")
+    return images.tools(images.WATCHING)
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +76,11 @@ def traced(namespace: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def watched(dev: Stack, real_toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def watched(
+    tools: set[str], dev: Stack, real_toolbox: Toolbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """The platform with a Prometheus, a Loki and a Jaeger of its own, and a way in from outside."""
-    toolbox = install({*(tool.name for tool in real_toolbox.tools), *images.tools(images.WATCHING)})
+    toolbox = install({*(tool.name for tool in real_toolbox.tools), *tools})
     built = images.build(toolbox, images.WATCHING)
     dev.workspace.cluster.node.load(*(image.archive for image in built.values()))
     addons.install(dev.workspace.cluster, ["prometheus-operator"])
