@@ -57,10 +57,20 @@ def pod(around: Around, user: int, *containers: Manifest, **fields: Any) -> Mani
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # a Service `mlflow` would give MLFLOW_PORT, which MLflow reads as an option
         "priorityClassName": around.priority_class,
-        "securityContext": {**RESTRICTED_POD, "runAsUser": user, "runAsGroup": user, "fsGroup": user},
+        "securityContext": run_as(user),
         "containers": list(containers),
         **fields,
     }
+
+
+def run_as(user: int) -> Manifest:
+    """The security context of a pod of one user, who owns its disks.
+
+    Without the policy, Kubernetes makes all that is on a disk writable for the group whenever a pod starts, and
+    PostgreSQL does not start on data that others than its user may write.
+    """
+    owns = {"runAsUser": user, "runAsGroup": user, "fsGroup": user, "fsGroupChangePolicy": "OnRootMismatch"}
+    return {**RESTRICTED_POD, **owns}
 
 
 def annotate_pods(manifest: Any, annotations: Mapping[str, str]) -> Any:

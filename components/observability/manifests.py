@@ -16,7 +16,6 @@ from components.kube.labels import PART_OF
 from components.kube.model import Scale
 from components.kube.pods import (
     PROXY_CONFIG,
-    RESTRICTED_POD,
     Around,
     Manifest,
     container,
@@ -24,6 +23,7 @@ from components.kube.pods import (
     of_pod,
     pod,
     resources,
+    run_as,
 )
 from components.kube.quantity import number
 from components.observability.alerts.rule import Group
@@ -256,7 +256,7 @@ def prometheus(
             "serviceAccountName": around.account,
             "automountServiceAccountToken": True,
             "priorityClassName": around.priority_class,
-            "securityContext": {**RESTRICTED_POD, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER},
+            "securityContext": run_as(_USER),
             "storage": {"volumeClaimTemplate": {"spec": volume}},
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": spec.volume.retention, "whenScaled": "Retain"},
             "portName": "http",

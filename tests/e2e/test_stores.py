@@ -48,6 +48,15 @@ def replaced(stack: Stack, pod: str, before: str) -> bool:
     return uid(stack, pod) not in {"", before}
 
 
+def test_a_store_that_was_stopped_starts_on_the_disk_that_it_left(dev: Stack) -> None:
+    for store in ("postgres", "object-store", "redis"):
+        dev.kubectl("scale", f"statefulset/{store}", "--replicas=0")
+        dev.kubectl("wait", "--for=delete", f"pod/{store}-0", "--timeout=90s")
+        dev.kubectl("scale", f"statefulset/{store}", "--replicas=1")
+        dev.kubectl("rollout", "status", f"statefulset/{store}", "--timeout=90s")
+    assert sql(dev, "SELECT current_user", "mlflow", "mlflow") == "mlflow"
+
+
 @pytest.mark.timeout(600)
 def test_a_store_that_is_killed_comes_back_with_its_data_and_the_jobs_may_run_again(dev: Stack) -> None:
     if "kept" not in sql(dev, "SELECT tablename FROM pg_tables WHERE tablename = 'kept'", "feast", "feast"):

@@ -9,7 +9,7 @@ from typing import Any
 from components.kube import objects
 from components.kube.access import Neighbour, Port, Workload, served
 from components.kube.labels import PART_OF
-from components.kube.pods import RESTRICTED_POD, Around, Manifest, resources
+from components.kube.pods import Around, Manifest, resources, run_as
 from components.observability.spec import AlertmanagerSpec, ManagedAlertmanager
 
 ALERTMANAGER = "alertmanager"
@@ -62,7 +62,7 @@ def alertmanager(spec: ManagedAlertmanager, image: str, around: Around, *, annot
             "serviceAccountName": around.account,
             "automountServiceAccountToken": False,
             "priorityClassName": around.priority_class,
-            "securityContext": {**RESTRICTED_POD, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER},
+            "securityContext": run_as(_USER),
             "storage": {"volumeClaimTemplate": {"spec": objects.claim(spec.volume.size, spec.volume.storage_class)}},
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": spec.volume.retention, "whenScaled": "Retain"},
             "portName": "http",

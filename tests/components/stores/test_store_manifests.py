@@ -173,3 +173,8 @@ def test_the_databases_job_makes_the_exporters_role_where_it_has_a_password_for_
     assert found["EXPORTER"] == "postgres_exporter"
     assert found["PASSWORD_POSTGRES_EXPORTER"] == {"name": "postgres-exporter", "key": "password"}
     assert "EXPORTER" not in environment(JOBS["databases"])
+
+
+def test_what_lies_on_a_disk_keeps_its_permissions_when_a_pod_starts_again() -> None:
+    for name, manifest in WATCHED.items():
+        assert pod(manifest)["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch", name
