@@ -10,9 +10,6 @@ from urllib.parse import urlencode
 from tests.support.engine import Stack, eventually
 from tests.support.web import ask, forwarded
 
-_TRIES = 3
-# Of hundreds of connections that kubectl forwards, one may hang.
-
 
 @dataclass(frozen=True)
 class Prometheus:
@@ -26,10 +23,7 @@ class Prometheus:
         Raises:
             AssertionError: it refuses.
         """
-        for _ in range(_TRIES):
-            status, answer = ask(f"{self.url}/api/v1/{path}?{urlencode(asked)}")
-            if status:
-                break
+        status, answer = ask(f"{self.url}/api/v1/{path}?{urlencode(asked)}")
         assert status == 200, answer
         assert answer["status"] == "success", answer
         return answer["data"]

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import subprocess
+import threading
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +28,8 @@ def forwarded(cluster: Cluster, namespace: str, target: str, port: int) -> Itera
             told = forward.stdout.readline() if forward.stdout else ""
             found = re.search(r"127\.0\.0\.1:(\d+)", told)
             assert found, told
+            # It tells of every connection, and waits for whoever does not listen once the pipe is full.
+            threading.Thread(target=deque, args=(forward.stdout, 0), daemon=True).start()
             yield f"http://127.0.0.1:{found[1]}"
         finally:
             forward.terminate()
