@@ -126,9 +126,7 @@ def build(
     """
     if unknown := sorted(set(names or ()) - set(REFERENCES)):
         raise ImageError(f"there is no image {', '.join(unknown)}; there are {', '.join(REFERENCES)}")
-    recipes: dict[str, Containerfile] = {}
-    for name in names if names is not None else [each for each in REFERENCES if each not in WATCHING]:
-        _collect(name, folder, recipes)
+    recipes = _recipes(names if names is not None else [each for each in REFERENCES if each not in WATCHING], folder)
     root = (cache or cache_root()) / "images"
     archives: dict[str, Path] = {}
     for name, recipe in recipes.items():
@@ -147,17 +145,22 @@ def build(
     return {name: _image(name, archive) for name, archive in archives.items()}
 
 
-def tools(names: Collection[str], folder: Path = FOLDER) -> set[str]:
+def tools(names: Collection[str]) -> set[str]:
     """The tools whose files are in these images.
 
     Raises:
         ImageError: a Containerfile cannot be read.
     """
+    files = {file for recipe in _recipes(names, FOLDER).values() for file in recipe.tools}
+    return {tool.name for tool in load().values() if files & set(tool.files)}
+
+
+def _recipes(names: Collection[str], folder: Path) -> dict[str, Containerfile]:
+    """The Containerfiles of images, each after that of the one it starts from."""
     recipes: dict[str, Containerfile] = {}
     for name in names:
         _collect(name, folder, recipes)
-    files = {file for recipe in recipes.values() for file in recipe.tools}
-    return {tool.name for tool in load().values() if files & set(tool.files)}
+    return recipes
 
 
 def _collect(name: str, folder: Path, recipes: dict[str, Containerfile]) -> None:

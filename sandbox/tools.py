@@ -134,7 +134,7 @@ def install(
     asked |= {need for name in asked for need in known[name].needs}
     tools = [tool for tool in known.values() if tool.name in asked]
     root = cache or cache_root()
-    homes = {tool.name: root / "tools" / f"{tool.name}-{tool.version}-{key(tool, lock)}" for tool in tools}
+    homes = {tool.name: _home(tool, lock, root) for tool in tools}
     names_of_all = "\n".join(sorted(home.name for home in homes.values()))
     box = Toolbox(root / "bin" / hashlib.sha256(names_of_all.encode()).hexdigest()[:12], homes, tools)
     if not (box.bin.is_dir() and all(_ready(tool, homes[tool.name]) for tool in tools)):
@@ -151,9 +151,12 @@ def _is_plugin(tool: Tool) -> bool:
 
 def missing(names: Collection[str], *, lock: Path = LOCK, cache: Path | None = None) -> list[str]:
     """Those that `install` would have to obtain first."""
-    known, root = load(lock), (cache or cache_root()) / "tools"
-    homes = {name: root / f"{name}-{known[name].version}-{key(known[name], lock)}" for name in names}
-    return [name for name, home in homes.items() if not _ready(known[name], home)]
+    known, root = load(lock), cache or cache_root()
+    return [name for name in names if not _ready(known[name], _home(known[name], lock, root))]
+
+
+def _home(tool: Tool, lock: Path, root: Path) -> Path:
+    return root / "tools" / f"{tool.name}-{tool.version}-{key(tool, lock)}"
 
 
 def _ready(tool: Tool, home: Path) -> bool:

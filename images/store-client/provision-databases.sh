@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes every database of $DATABASES (each NAME:OWNER) and the role that owns it, with the password in PASSWORD_<OWNER>.
-# With EXPORTER, also the role by which PostgreSQL is watched; it reads no table. Running it again changes nothing but a password that was
-# rotated. Server and administrator come from libpq's own environment.
+# With EXPORTER, also the role by which PostgreSQL is watched; it reads no table. Running it again changes nothing but a
+# password that was rotated. Server and administrator come from libpq's own environment.
 set -eu
 until pg_isready --quiet; do sleep 1; done # the Job has a bound
 for pair in $DATABASES; do

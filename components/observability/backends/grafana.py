@@ -40,7 +40,7 @@ _COMPONENT = "observability"
 _USER = 472
 # Of the image: Dockerfile of Grafana.
 _HOME, _PROVISIONING, _DASHBOARDS = "/var/lib/grafana", "/etc/grafana/provisioning", "/var/lib/dashboards"
-_FILES = {"datasources": "platform.yaml", "dashboards": "platform.yaml"}
+_KINDS = ("datasources", "dashboards")
 _PROMETHEUS = "http://prometheus:9090"
 _SETTINGS = {
     # Nothing leaves the namespace that nobody admitted, and data sources of these kinds are in the image.
@@ -138,8 +138,13 @@ def grafana(
         livenessProbe={**probe, "failureThreshold": 6},
         volumeMounts=[
             *(
-                {"name": "config", "mountPath": f"{_PROVISIONING}/{kind}/{file}", "subPath": kind, "readOnly": True}
-                for kind, file in _FILES.items()
+                {
+                    "name": "config",
+                    "mountPath": f"{_PROVISIONING}/{kind}/platform.yaml",
+                    "subPath": kind,
+                    "readOnly": True,
+                }
+                for kind in _KINDS
             ),
             {"name": "dashboards", "mountPath": _DASHBOARDS, "readOnly": True},
             {"name": "home", "mountPath": _HOME},
