@@ -80,6 +80,17 @@ _LOG_FILES: Manifest = {"name": "ray-logs", "mountPath": "/tmp/ray"}  # noqa: S1
 _SESSION = "/tmp/ray/session_2*/logs/**"  # noqa: S108 Ray's own
 # Not `session_latest`, which leads to the same files.
 
+_NODE_HEALTH = {**http_probe("/api/healthz", INTERNAL_PORTS["agent"], initial=0, period=5), "timeoutSeconds": 5}
+# The agent asks the GCS whether its raylet lives; a GCS that does not answer is no failure
+# (dashboard/modules/reporter/healthz_agent.py of Ray 2.60).
+_WORKER_PROBES: Manifest = {
+    "startupProbe": {**_NODE_HEALTH, "failureThreshold": 120},
+    "livenessProbe": {**_NODE_HEALTH, "failureThreshold": 12},
+}
+# KubeRay's own liveness probe waits ten minutes (DefaultLivenessProbeFailureThreshold in utils/constant.go). So long a
+# worker whose raylet ended without an error, as a drained one's does, would be a pod that runs nothing, and count as
+# room that the autoscaler has: it is removed by the autoscaler that drained it, which may be lost with its head.
+
 _RAY_USER = 1000
 # The user `ray` of the upstream images: docker/base-deps/Dockerfile of ray-project/ray.
 
@@ -342,6 +353,7 @@ def _worker_group(spec: RaySpec, images: RayImages, group: WorkerGroup, around: 
                     "name": "ray-worker",
                     **_image(spec, images.ray_gpu.reference if group.gpu else images.ray),
                     "ports": _ports({"metrics": PORTS["metrics"], **INTERNAL_PORTS}),
+                    **_WORKER_PROBES,
                 },
                 around,
                 pod={

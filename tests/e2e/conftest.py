@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from sandbox import images, packages
 from sandbox.cluster import Cluster
 from sandbox.machine import install_packages, obstacle
+from sandbox.processes import ClusterError
 from sandbox.tools import Toolbox, install, wanted
 from sandbox.workspace import Workspace
 from tests.support import engine
@@ -47,6 +48,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     given = float(os.environ.get("E2E_SECONDS", "inf"))
     if Path(__file__).parent in item.path.parents and time.monotonic() - _BEGAN > given:
         pytest.skip(f"left out: more than {given / 60:.0f} minutes have gone; `make e2e` runs all")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the pods of its stacks as they are now: whoever reads of it cannot ask them any more."""
+    report = yield
+    if report.failed:
+        stacks = [each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Stack)]
+        report.sections += [(f"namespace {stack.namespace}", told(stack)) for stack in stacks]
+    return report
+
+
+def told(stack: Stack) -> str:
+    """The pods of a stack, what happened to them, and what Ray's autoscaler said last."""
+    try:
+        return "\n".join(
+            stack.kubectl(*question, check=False)
+            for question in (
+                ("get", "pods", "--output=wide"),
+                ("get", "events", "--sort-by=.lastTimestamp", "--field-selector=type=Warning"),
+                ("logs", "--selector=ray.io/node-type=head", "--container=autoscaler", "--tail=40"),
+            )
+        )
+    except ClusterError as error:
+        return str(error)
 
 
 @pytest.fixture(scope="session")

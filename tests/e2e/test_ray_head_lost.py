@@ -1,11 +1,15 @@
-"""The head is lost: with fault tolerance the cluster remembers, without it the cluster begins anew; both come back."""
+"""The head is lost: with fault tolerance the cluster remembers, without it the cluster begins anew; both come back.
+
+A worker whose own part of Ray has ended is no worker, and another one takes its place.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.engine import Stack, changed
+from tests.support.engine import Stack, changed, eventually, stays
 from tests.support.ray import comes_back, dashboard, head, replaced
 
 REMEMBER = Path(__file__).with_name("jobs") / "remember.py"
@@ -30,6 +34,10 @@ def lose_the_head(stack: Stack) -> None:
     comes_back(stack, before)
 
 
+def workers(stack: Stack) -> list[Any]:
+    return list(stack.get("pods", "--selector", "ray.io/group=cpu")["items"])
+
+
 def count(stack: Stack) -> int:
     with dashboard(stack) as owner:
         return int(owner.value(owner.submit(REMEMBER), "COUNT"))
@@ -50,11 +58,21 @@ def test_without_fault_tolerance_the_cluster_comes_back_and_has_forgotten(dev: S
 
 
 @pytest.mark.timeout(600)
+def test_a_worker_that_runs_nothing_is_replaced_though_nothing_failed(dev: Stack) -> None:
+    """As a drained worker, whose head was lost before its autoscaler removed the pod, would stay for ten minutes."""
+    before = count(dev)
+    worker = next(pod for pod in workers(dev) if stays(pod))["metadata"]
+    dev.kubectl("exec", worker["name"], "--container=ray-worker", "--", "pkill", "-TERM", "-x", "raylet")
+    assert eventually(lambda: worker["uid"] not in {pod["metadata"]["uid"] for pod in workers(dev)}, seconds=120)
+    # The actor was on it, or is where it was.
+    assert count(dev) in {1, before + 1}
+
+
+@pytest.mark.timeout(600)
 def test_with_fault_tolerance_it_comes_back_and_remembers_actors_and_jobs(tolerant: Stack) -> None:
     assert [count(tolerant), count(tolerant)] == [1, 2]
-    workers = {pod["metadata"]["uid"] for pod in tolerant.get("pods", "--selector", "ray.io/group=cpu")["items"]}
+    before = {pod["metadata"]["uid"] for pod in workers(tolerant)}
     lose_the_head(tolerant)
     assert jobs(tolerant) == ["SUCCEEDED", "SUCCEEDED"]
     assert count(tolerant) == 3
-    kept = {pod["metadata"]["uid"] for pod in tolerant.get("pods", "--selector", "ray.io/group=cpu")["items"]}
-    assert workers & kept
+    assert before & {pod["metadata"]["uid"] for pod in workers(tolerant)}

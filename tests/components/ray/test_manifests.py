@@ -97,6 +97,22 @@ def test_the_head_runs_no_tasks_of_users_and_shows_every_port() -> None:
     assert {port["containerPort"] for port in container["ports"]} == {6379, 8265, 10001, 8000, 8080} | internal
 
 
+def test_a_worker_that_runs_nothing_is_ended_within_a_minute_and_one_that_starts_has_time() -> None:
+    spec = ray_cluster(RaySpec(), IMAGES, AROUND)["spec"]
+    (group,) = spec["workerGroupSpecs"]
+    worker = group["template"]["spec"]["containers"][0]
+    patience = {
+        name: worker[name]["periodSeconds"] * worker[name]["failureThreshold"]
+        for name in ("startupProbe", "livenessProbe")
+    }
+    assert patience == {"startupProbe": 600, "livenessProbe": 60}
+    for name in patience:
+        assert worker[name]["httpGet"]["path"] == "/api/healthz"
+        assert str(worker[name]["httpGet"]["port"]) == group["rayStartParams"]["dashboard-agent-listen-port"]
+    # With the head goes all that the cluster remembers: KubeRay's own patience is right for it.
+    assert "livenessProbe" not in spec["headGroupSpec"]["template"]["spec"]["containers"][0]
+
+
 def test_sizes_and_bounds_default_to_those_of_the_reports() -> None:
     spec = ray_cluster(RaySpec(), IMAGES, AROUND)["spec"]
     head = spec["headGroupSpec"]["template"]["spec"]["containers"][0]["resources"]
