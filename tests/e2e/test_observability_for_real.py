@@ -21,7 +21,7 @@ from tests.support.dashboard_picture import draw
 from tests.support.engine import Stack, changed, eventually
 from tests.support.jaeger import jaeger
 from tests.support.loki import Loki, loki
-from tests.support.mlflow import logged, tracking
+from tests.support.mlflow import logged, tracking, under_load
 from tests.support.outside import Door
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.queries import panel_queries
@@ -288,6 +288,7 @@ def used(watched: Stack) -> Iterator[Stack]:
         forwarded(cluster, namespace, "service/ray-serve", 8000) as serve,
         forwarded(cluster, namespace, "service/feast-server", 6566) as feast,
         tracking(watched) as mlflow,
+        under_load(watched) as load,  # from inside the mesh: a forwarded port passes by the sidecar, which counts
     ):
         model = "/api/2.0/mlflow/registered-models"
         assert mlflow.ask(f"{model}/create", {"name": "price"})[0] == 200
@@ -298,6 +299,7 @@ def used(watched: Stack) -> Iterator[Stack]:
             assert ask(f"{serve}/predict")[0] == 200
             assert ask(f"{feast}/get-online-features", read)[0] == 200
             time.sleep(1.5)
+    assert load.answered > REQUESTS
     yield watched
     with dashboard(watched) as ray:
         assert ray.value(ray.submit(JOBS / "hush.py"), "SERVED") is False
