@@ -38,6 +38,12 @@ def workers(stack: Stack) -> list[Any]:
     return list(stack.get("pods", "--selector", "ray.io/group=cpu")["items"])
 
 
+def has_just_looked(stack: Stack) -> bool:
+    """Whether the autoscaler has looked at the pods within the last second; it does so every five."""
+    said = stack.kubectl("logs", "--selector=ray.io/node-type=head", "--container=autoscaler", "--since=1s")
+    return "Fetched pod data" in said
+
+
 def count(stack: Stack) -> int:
     with dashboard(stack) as owner:
         return int(owner.value(owner.submit(REMEMBER), "COUNT"))
@@ -62,6 +68,7 @@ def test_a_worker_that_was_drained_just_before_is_replaced_though_nothing_failed
     """The autoscaler, which would remove the pod, is lost with the head; KubeRay's own probe waits ten minutes."""
     assert eventually(lambda: any(map(stays, workers(dev))), seconds=60)
     worker = next(filter(stays, workers(dev)))["metadata"]
+    assert eventually(lambda: has_just_looked(dev))
     dev.kubectl("exec", worker["name"], "--container=ray-worker", "--", "pkill", "-TERM", "-x", "raylet")
     lose_the_head(dev)
     assert eventually(lambda: worker["uid"] not in {pod["metadata"]["uid"] for pod in workers(dev)}, seconds=180)
