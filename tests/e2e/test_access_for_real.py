@@ -19,6 +19,7 @@ from tests.support.clients import ask, elsewhere, start
 from tests.support.engine import Stack, eventually
 from tests.support.mesh import table_of
 from tests.support.node import network_of
+from tests.support.ray import cpu_workers
 
 SLEEP = "sleep 600"
 
@@ -123,7 +124,7 @@ def changed(known: End, **fields: Any) -> End:
 
 def idle_workers_are_gone(stack: Stack) -> bool:
     """Whether the autoscaler has removed what nobody uses: a pod that goes while it is asked answers nothing."""
-    return len(stack.get("pods", "--selector=ray.io/group=cpu")["items"]) == 1
+    return len(cpu_workers(stack)) == 1
 
 
 def doors(

@@ -5,12 +5,11 @@ A worker whose own part of Ray has ended is no worker, and another one takes its
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.engine import Stack, changed, eventually, stays
-from tests.support.ray import comes_back, dashboard, head, replaced
+from tests.support.ray import comes_back, cpu_workers, dashboard, head, replaced
 
 REMEMBER = Path(__file__).with_name("jobs") / "remember.py"
 
@@ -32,10 +31,6 @@ def lose_the_head(stack: Stack) -> None:
     pod = stack.get("pods", "--selector", "ray.io/node-type=head")["items"][0]["metadata"]["name"]
     stack.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
     comes_back(stack, before)
-
-
-def workers(stack: Stack) -> list[Any]:
-    return list(stack.get("pods", "--selector", "ray.io/group=cpu")["items"])
 
 
 def has_just_looked(stack: Stack) -> bool:
@@ -66,20 +61,20 @@ def test_without_fault_tolerance_the_cluster_comes_back_and_has_forgotten(dev: S
 @pytest.mark.timeout(600)
 def test_a_worker_that_was_drained_just_before_is_replaced_though_nothing_failed(dev: Stack) -> None:
     """The autoscaler, which would remove the pod, is lost with the head; KubeRay's own probe waits ten minutes."""
-    assert eventually(lambda: any(map(stays, workers(dev))), seconds=60)
-    worker = next(filter(stays, workers(dev)))["metadata"]
+    assert eventually(lambda: any(map(stays, cpu_workers(dev))), seconds=60)
+    worker = next(filter(stays, cpu_workers(dev)))["metadata"]
     assert eventually(lambda: has_just_looked(dev))
     dev.kubectl("exec", worker["name"], "--container=ray-worker", "--", "pkill", "-TERM", "-x", "raylet")
     lose_the_head(dev)
-    assert eventually(lambda: worker["uid"] not in {pod["metadata"]["uid"] for pod in workers(dev)}, seconds=180)
+    assert eventually(lambda: worker["uid"] not in {pod["metadata"]["uid"] for pod in cpu_workers(dev)}, seconds=180)
     assert count(dev) == 1
 
 
 @pytest.mark.timeout(600)
 def test_with_fault_tolerance_it_comes_back_and_remembers_actors_and_jobs(tolerant: Stack) -> None:
     assert [count(tolerant), count(tolerant)] == [1, 2]
-    before = {pod["metadata"]["uid"] for pod in workers(tolerant)}
+    before = {pod["metadata"]["uid"] for pod in cpu_workers(tolerant)}
     lose_the_head(tolerant)
     assert jobs(tolerant) == ["SUCCEEDED", "SUCCEEDED"]
     assert count(tolerant) == 3
-    assert before & {pod["metadata"]["uid"] for pod in workers(tolerant)}
+    assert before & {pod["metadata"]["uid"] for pod in cpu_workers(tolerant)}

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.engine import Stack, eventually
-from tests.support.ray import Dashboard, dashboard, head
+from tests.support.ray import Dashboard, cpu_workers, dashboard, head
 from tests.support.web import picture
 
 JOBS = Path(__file__).with_name("jobs")
@@ -17,10 +17,9 @@ MIN, MAX = 1, 5
 
 def workers(stack: Stack) -> set[str]:
     """Names of the CPU workers that run and are not on their way out."""
-    listed = stack.get("pods", "--selector", "ray.io/group=cpu")["items"]
     return {
         pod["metadata"]["name"]
-        for pod in listed
+        for pod in cpu_workers(stack)
         if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
     }
 

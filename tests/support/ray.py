@@ -67,6 +67,11 @@ def head(stack: Stack) -> str:
     return next((str(pod["metadata"]["uid"]) for pod in pods if stays(pod)), "")
 
 
+def cpu_workers(stack: Stack) -> list[dict[str, Any]]:
+    """The pods of the CPU workers, those that begin or end among them."""
+    return list(stack.get("pods", "--selector", "ray.io/group=cpu")["items"])
+
+
 def replaced(stack: Stack, before: str) -> None:
     """See that an update which is done has another head than `before`, ready, and workers with it.
 
