@@ -12,4 +12,4 @@ sys.path.insert(0, str(HERE.parent))
 
 from policies.server import serve  # noqa: E402 - importable only after the line above
 
-serve(HERE / "config")
+serve(HERE / "config", engine=sys.argv[1])

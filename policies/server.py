@@ -11,6 +11,7 @@ Source of the engine's side: pulumi v3.259.0 sdk/go/common/resource/plugin/analy
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from concurrent import futures
 from datetime import UTC, date, datetime
@@ -36,6 +37,8 @@ NAME: Final = "ml-platform"
 VERSION: Final = "0.1.0"
 MESSAGE_BYTES: Final = 400 * 1024 * 1024
 """The largest request, as in Pulumi's own SDKs (pulumi/runtime/_grpc_settings.py)."""
+LOOK_SECONDS: Final = 5.0
+"""How often the pack looks for its engine. Pulumi's own plugins do every five minutes (rpcutil.Healthcheck)."""
 _LEVELS: Final[dict[Level, wire.EnforcementLevel.ValueType]] = {
     "advisory": wire.ADVISORY,
     "mandatory": wire.MANDATORY,
@@ -181,9 +184,29 @@ def start(analyzer: Analyzer) -> tuple[grpc.Server, int]:
     return server, port
 
 
-def serve(folder: Path) -> None:
-    """Serve until the engine ends this process. The only line on stdout is the port."""
+def serve(folder: Path, engine: str) -> None:
+    """Serve until the engine ends this process, or is gone: one that was killed ends nobody.
+
+    The only line on stdout is the port.
+
+    Args:
+        folder: of the configuration.
+        engine: the address, HOST:PORT, at which the engine that started this process answers its plugins.
+    """
     server, port = start(Analyzer(folder))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    while server.wait_for_termination(LOOK_SECONDS) and _answers(engine):
+        pass
+    server.stop(None)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=LOOK_SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        pass  # such as a busy machine: no reason to leave an update without its pack
+    return True
