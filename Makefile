@@ -12,7 +12,7 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview check policy down status crds tools images env test unit engine e2e lint format golden bench lock
+.PHONY: help up preview check policy down status crds tools images prune env test unit engine e2e lint format golden bench lock
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,11 +39,14 @@ status: $(VENV)/.ready ## show the sandbox's processes, their memory and logs
 crds: $(VENV)/.ready ## apply the pinned CRDs to the stack's cluster
 	@$(PYTHON) -m sandbox crds $(STACK)
 
-tools: $(VENV)/.ready ## obtain the pinned tools (about 40 minutes where they have to be built, once)
+tools: $(VENV)/.ready ## obtain the pinned tools (about 35 minutes where they have to be built, once)
 	@$(PYTHON) -m sandbox tools
 
 images: $(VENV)/.ready ## build the images of real pods, once; needs root (WATCHING=no: not those of Prometheus, Loki, Jaeger)
 	@$(PYTHON) -m sandbox images
+
+prune: $(VENV)/.ready ## free the cache of tools, images and packages that this checkout does not pin and nothing runs
+	@$(PYTHON) -m sandbox prune
 
 env: $(VENV)/.ready ## print shell commands: eval "$$(make env)"
 	@$(PYTHON) -m sandbox env

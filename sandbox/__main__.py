@@ -1,4 +1,4 @@
-"""The commands behind `make`: up, preview, check, down, status, crds, tools, images, env."""
+"""The commands behind `make`: up, preview, check, down, status, crds, tools, images, prune, env."""
 
 import argparse
 import contextlib
@@ -19,6 +19,7 @@ from sandbox.health import health
 from sandbox.images import REFERENCES, WATCHING, ImageError, build
 from sandbox.images import tools as tools_of
 from sandbox.machine import obstacle
+from sandbox.prune import prune
 from sandbox.tools import Toolbox, ToolError, install, wanted
 from sandbox.workspace import (
     CRDS,
@@ -57,6 +58,7 @@ def main() -> int:
         "crds": crds,
         "tools": tools,
         "images": images,
+        "prune": free_cache,
         "env": env,
     }
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
@@ -254,6 +256,16 @@ def images(stack: str) -> int:
     names = set(REFERENCES) - (WATCHING if wish else set())
     for image in build(install({*wanted(real=True), *tools_of(names)}), names).values():
         print(f"{image.reference:<40} {image.size / 1e6:6.0f} MB  {image.digest}")
+    return 0
+
+
+def free_cache(stack: str) -> int:
+    """Remove the tools, images and Python packages that this checkout does not pin."""
+    del stack
+    removed = prune()
+    for part in removed:
+        print(f"removed  {part.size / 1e6:6.0f} MB  {part.path}")
+    print(f"cache: {sum(part.size for part in removed) / 1e9:.1f} GB freed")
     return 0
 
 

@@ -127,11 +127,8 @@ def build(
     if unknown := sorted(set(names or ()) - set(REFERENCES)):
         raise ImageError(f"there is no image {', '.join(unknown)}; there are {', '.join(REFERENCES)}")
     recipes = _recipes(names if names is not None else [each for each in REFERENCES if each not in WATCHING], folder)
-    root = (cache or cache_root()) / "images"
-    archives: dict[str, Path] = {}
-    for name, recipe in recipes.items():
-        below = archives.get(_parent(name, recipe) or "")
-        archives[name] = root / f"{name}-{_key(folder / name, recipe, below, toolbox)}.tar"
+    root = part(cache)
+    archives = _archives(recipes, toolbox, folder, root)
     if not all(archive.is_file() for archive in archives.values()):
         if os.geteuid() != 0:
             raise ImageError("only root can build images: their files belong to several users")
@@ -145,6 +142,20 @@ def build(
     return {name: _image(name, archive) for name, archive in archives.items()}
 
 
+def part(cache: Path | None = None) -> Path:
+    """Where the archives lie in the cache."""
+    return (cache or cache_root()) / "images"
+
+
+def pinned(toolbox: Toolbox, *, folder: Path = FOLDER, cache: Path | None = None) -> set[Path]:
+    """The archive of every image where `build` puts it, whether it is there or not.
+
+    Raises:
+        ImageError: a Containerfile cannot be read, or wants a tool that is not among these.
+    """
+    return set(_archives(_recipes(REFERENCES, folder), toolbox, folder, part(cache)).values())
+
+
 def tools(names: Collection[str]) -> set[str]:
     """The tools whose files are in these images.
 
@@ -153,6 +164,14 @@ def tools(names: Collection[str]) -> set[str]:
     """
     files = {file for recipe in _recipes(names, FOLDER).values() for file in recipe.tools}
     return {tool.name for tool in load().values() if files & set(tool.files)}
+
+
+def _archives(recipes: Mapping[str, Containerfile], toolbox: Toolbox, folder: Path, root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for name, recipe in recipes.items():
+        below = found.get(_parent(name, recipe) or "")
+        found[name] = root / f"{name}-{_key(folder / name, recipe, below, toolbox)}.tar"
+    return found
 
 
 def _recipes(names: Collection[str], folder: Path) -> dict[str, Containerfile]:

@@ -60,6 +60,16 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def programs() -> set[Path]:
+    """What this machine's processes run: their programs, as they were called and without links."""
+    found: set[Path] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found.add(Path(os.fsdecode((process / "cmdline").read_bytes().split(b"\0")[0])))
+            found.add((process / "exe").readlink())
+    return found
+
+
 def memory_of(pid: int | None) -> tuple[int | None, int]:
     """A living process and its resident memory in MiB; (None, 0) for one that ended."""
     try:

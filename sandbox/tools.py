@@ -24,6 +24,9 @@ LOCK = Path(__file__).with_name("tools.toml")
 
 CRDS = "kuberay-crds"
 
+GO_CACHE = "go"
+"""What a build leaves that failed, in the cache."""
+
 WAYS = (
     ("on PATH", "from PATH", sources.from_path),
     ("download", "downloaded", sources.download),
@@ -132,17 +135,25 @@ def install(
         raise ToolError(f"tools.toml has no {', '.join(unknown)}; it has {', '.join(known)}")
     asked = set(wanted(real=False, lock=lock) if names is None else names)
     asked |= {need for name in asked for need in known[name].needs}
-    tools = [tool for tool in known.values() if tool.name in asked]
     root = cache or cache_root()
-    homes = {tool.name: _home(tool, lock, root) for tool in tools}
-    names_of_all = "\n".join(sorted(home.name for home in homes.values()))
-    box = Toolbox(root / "bin" / hashlib.sha256(names_of_all.encode()).hexdigest()[:12], homes, tools)
-    if not (box.bin.is_dir() and all(_ready(tool, homes[tool.name]) for tool in tools)):
+    box = _toolbox([tool for tool in known.values() if tool.name in asked], lock, root)
+    if not (box.bin.is_dir() and all(_ready(tool, box.homes[tool.name]) for tool in box.tools)):
         with changing(root, "tools: waiting for another run that installs them") as scratch:
-            _obtain(tools, Run(lock.parent / "build", scratch, root / "go", homes), keep_go_cache)
+            _obtain(box.tools, Run(lock.parent / "build", scratch, root / GO_CACHE, box.homes), keep_go_cache)
             _link_binaries(box, scratch)
-    print(f"tools: {len(tools)} ready", flush=True)
+    print(f"tools: {len(box.tools)} ready", flush=True)
     return box
+
+
+def pinned(*, lock: Path = LOCK, cache: Path | None = None) -> Toolbox:
+    """Every tool of a lock file where `install` puts it, whether it is there or not."""
+    return _toolbox(load(lock).values(), lock, cache or cache_root())
+
+
+def _toolbox(tools: Collection[Tool], lock: Path, root: Path) -> Toolbox:
+    homes = {tool.name: _home(tool, lock, root) for tool in tools}
+    names = "\n".join(sorted(home.name for home in homes.values()))
+    return Toolbox(root / "bin" / hashlib.sha256(names.encode()).hexdigest()[:12], homes, tools)
 
 
 def _is_plugin(tool: Tool) -> bool:
