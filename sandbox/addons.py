@@ -52,9 +52,18 @@ def install(cluster: Cluster, addons: Iterable[str]) -> None:
 
 
 def install_log_agents(cluster: Cluster, url: str) -> None:
-    """Start a log agent on every node; `url` is where they hand on what containers print (OTLP over HTTP)."""
+    """Start a log agent on every node and wait until all run.
+
+    Args:
+        cluster: with a real node, where the agents read the log files of pods.
+        url: where they hand on what containers print (OTLP over HTTP).
+
+    Raises:
+        ClusterError: one does not run within a minute.
+    """
     manifests = LOG_AGENTS.read_text().replace("LOGS_URL", url).replace("POD_LOGS", str(cluster.node.pod_logs))
     cluster.kubectl(*_APPLY, "--filename", "-", stdin=manifests)
+    cluster.kubectl("--namespace=log-agents", "rollout", "status", "daemonset/log-agent", "--timeout=60s")
 
 
 def _apply(cluster: Cluster, manifests: Path) -> None:
