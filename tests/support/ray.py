@@ -32,13 +32,27 @@ class Dashboard:
         assert status == 200, answer
         return str(answer["submission_id"])
 
+    @contextmanager
+    def running(self, script: Path) -> Iterator[str]:
+        """Send a job that does not end by itself, and stop it at the end of the block; gives its id."""
+        job = self.submit(script)
+        try:
+            yield job
+        finally:
+            stopped = self.ask(f"/api/jobs/{job}/stop", {})
+        assert stopped == (200, {"stopped": True})
+
+    def logs(self, job: str) -> str:
+        """What a job has printed up to now."""
+        return str(self.ask(f"/api/jobs/{job}/logs")[1]["logs"])
+
     def result(self, job: str, seconds: float = 180) -> str:
         """Wait until a job has ended well; returns what it printed."""
         deadline = time.monotonic() + seconds
         while (state := self.ask(f"/api/jobs/{job}")[1])["status"] not in ENDED:
             assert time.monotonic() < deadline, state
             time.sleep(1)
-        logs = str(self.ask(f"/api/jobs/{job}/logs")[1]["logs"])
+        logs = self.logs(job)
         assert state["status"] == "SUCCEEDED", (state, logs)
         return logs
 

@@ -1,4 +1,4 @@
-"""More tasks of a whole CPU than one worker ends before the autoscaler adds another; prints the pods they ran on."""
+"""Tasks of a whole CPU until a second pod has taken some, which the autoscaler adds; prints the pods they ran on."""
 
 import json
 import socket
@@ -14,4 +14,7 @@ def where() -> str:
 
 
 ray.init(logging_level="error")
-print("PODS", json.dumps(sorted(set(ray.get([where.remote() for _ in range(12)])))))
+pods: set[str] = set()
+while len(pods) < 2:
+    pods.update(ray.get([where.remote() for _ in range(12)]))
+print("PODS", json.dumps(sorted(pods)))
