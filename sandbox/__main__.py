@@ -16,7 +16,8 @@ from sandbox import addons, istio
 from sandbox.cluster import CONTEXT, Cluster, ClusterError
 from sandbox.forwards import open_addresses
 from sandbox.health import health
-from sandbox.images import REFERENCES, WATCHING, ImageError, build
+from sandbox.image_build import ImageError
+from sandbox.images import REFERENCES, WATCHING, build
 from sandbox.images import tools as tools_of
 from sandbox.machine import obstacle
 from sandbox.prune import prune

@@ -140,6 +140,11 @@ def describe(archive: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
         return _index(image)["digest"], manifest, configuration["config"]
 
 
+def size(manifest: Mapping[str, Any]) -> int:
+    """The bytes of an image's layers, as they are packed."""
+    return sum(layer["size"] for layer in manifest["layers"])
+
+
 def full_name(reference: str) -> str:
     """A reference as containerd keeps it: `python:3` is `docker.io/library/python:3`."""
     host, slash, _ = reference.partition("/")
