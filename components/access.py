@@ -21,8 +21,9 @@ from components.observability.backends.alertmanager import ALERTMANAGER
 from components.observability.backends.grafana import GRAFANA
 from components.observability.backends.jaeger import JAEGER
 from components.observability.backends.jaeger import store as trace_store
+from components.observability.backends.kube_state_metrics import STATE
 from components.observability.backends.loki import AGENTS, LOKI
-from components.observability.manifests import KUBELET, PROMETHEUS, STATE, exporting
+from components.observability.backends.prometheus import KUBELET, PROMETHEUS, exporting
 from components.observability.spec import ObservabilitySpec, TracesSpec
 from components.ray.manifests import workloads as ray_workloads
 from components.ray.spec import RaySpec

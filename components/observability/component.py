@@ -15,7 +15,7 @@ from components.kube.wires import Endpoint, Login, LogStore, TraceStore
 from components.observability import manifests
 from components.observability.alerts import groups
 from components.observability.alerts.rule import Watched
-from components.observability.backends import alertmanager, grafana, jaeger, loki
+from components.observability.backends import alertmanager, grafana, jaeger, kube_state_metrics, loki, prometheus
 from components.observability.dashboards import dashboards
 from components.observability.spec import (
     AlertmanagerSpec,
@@ -90,9 +90,9 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         )
         server = teller = None
         if own := scraper.managed:
-            around = self.around(manifests.PROMETHEUS, namespace, priority_classes["control"])
-            nodes = namespace.apply(lambda known: f"{known}-{manifests.PROMETHEUS}")
-            made = manifests.roles(spec, namespace, nodes)
+            around = self.around(prometheus.PROMETHEUS, namespace, priority_classes["control"])
+            nodes = namespace.apply(lambda known: f"{known}-{prometheus.PROMETHEUS}")
+            made = prometheus.roles(spec, namespace, nodes)
             may = [self.child(role, manifest) for role, manifest in made.items()]
             self.child("scrape-own", manifests.own_scrape(scraper, namespace))
             for kubelets, path in (("kubelet", "/metrics"), ("containers", "/metrics/cadvisor")):
@@ -101,19 +101,19 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
             teller = self._tell(own.alertmanager, images.alertmanager, namespace, priority_classes["control"])
             self.child(
                 "prometheus",
-                manifests.prometheus(
+                prometheus.prometheus(
                     own, scraper.interval, images, around, mesh=watched.mesh, annotations=pod_annotations
                 ),
                 after=may,
                 create_timeout=own.ready_timeout_seconds,
             )
-            service = self.child("service", manifests.service(namespace))
-            server = endpoint("http", service, namespace, manifests.PORT)
+            service = self.child("service", prometheus.service(namespace))
+            server = endpoint("http", service, namespace, prometheus.PORT)
         self.publish(
             ObservabilityEndpoints(
                 prometheus=server,
                 alertmanager=teller,
-                selector={**manifests.OURS, **manifests.selector(scraper)},
+                selector={**prometheus.OURS, **manifests.selector(scraper)},
                 logs=self._keep_logs(spec.logs.loki, images, namespace, priority_classes["control"])
                 if spec.logs
                 else None,
@@ -224,14 +224,14 @@ class Observability(Component[ObservabilityEndpoints], token="mlplatform:observa
         self, spec: ManagedPrometheus, image: str, namespace: pulumi.Output[str], priority: pulumi.Output[str]
     ) -> None:
         """Declare what tells the state of Kubernetes' objects."""
-        around = self.around(manifests.STATE, namespace, priority)
+        around = self.around(kube_state_metrics.STATE, namespace, priority)
         may = [
-            self.child("state-role", manifests.state_role(namespace)),
-            self.child("state-binding", manifests.state_binding(namespace)),
+            self.child("state-role", kube_state_metrics.role(namespace)),
+            self.child("state-binding", kube_state_metrics.role_binding(namespace)),
         ]
         self.child(
             "state",
-            manifests.state_metrics(spec, image, around),
+            kube_state_metrics.kube_state_metrics(spec, image, around),
             after=may,
             create_timeout=spec.ready_timeout_seconds,
         )

@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any, Literal
 
 from components.kube.access import EVERYONE, Access, AccessTable, Neighbour, Token, Workload
-from components.observability.manifests import PROMETHEUS
+from components.observability.backends.prometheus import PROMETHEUS
 from policies.reach import Address, Http, Objects, Pod, reach
 
 UNUSED_PORT = 22

@@ -25,7 +25,7 @@ from components.kube.pods import (
     secret_env,
 )
 from components.kube.wires import SecretRef
-from components.observability.backends import jaeger, loki
+from components.observability.backends import jaeger, loki, prometheus
 from components.observability.spec import DashboardsSpec, ManagedGrafana, ObservabilitySpec
 
 GRAFANA = "grafana"
@@ -41,7 +41,6 @@ _USER = 472
 # Of the image: Dockerfile of Grafana.
 _HOME, _PROVISIONING, _DASHBOARDS = "/var/lib/grafana", "/etc/grafana/provisioning", "/var/lib/dashboards"
 _KINDS = ("datasources", "dashboards")
-_PROMETHEUS = "http://prometheus:9090"
 _SETTINGS = {
     # Nothing leaves the namespace that nobody admitted, and data sources of these kinds are in the image.
     "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
@@ -66,8 +65,9 @@ def data_sources(spec: ObservabilitySpec) -> list[dict[str, Any]]:
 
     Of a trace store of the cluster it is known where spans go, and not where they are read.
     """
+    url = f"http://{prometheus.PROMETHEUS}:{prometheus.PORT}"
     found: list[dict[str, Any]] = [
-        {"name": "Prometheus", "type": "prometheus", "uid": "prometheus", "url": _PROMETHEUS, "isDefault": True}
+        {"name": "Prometheus", "type": "prometheus", "uid": "prometheus", "url": url, "isDefault": True}
     ]
     if spec.logs:
         theirs = spec.logs.loki.existing

@@ -12,7 +12,7 @@ from components.kube.pods import Around
 from components.kube.quantity import number
 from components.observability import manifests
 from components.observability.alerts.rule import Alert, Group, Recording
-from components.observability.backends import alertmanager
+from components.observability.backends import alertmanager, kube_state_metrics, prometheus
 from components.observability.spec import ManagedAlertmanager, ObservabilityImages, ObservabilitySpec
 from sandbox.tools import Toolbox
 
@@ -51,11 +51,11 @@ def monitor(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
 ANNOTATIONS = {"size": "small", "proxy.istio.io/config": '{"proxyStatsMatcher": {}}'}
 
 
-def prometheus(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
+def server(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
     own = decided.prometheus.managed
     assert own
     around = Around("ml", "prometheus", "ml-control")
-    return manifests.prometheus(own, "30s", IMAGES, around, mesh=mesh, annotations=ANNOTATIONS)
+    return prometheus.prometheus(own, "30s", IMAGES, around, mesh=mesh, annotations=ANNOTATIONS)
 
 
 def told(**changed: Any) -> dict[str, Any]:
@@ -84,10 +84,10 @@ def rule(decided: ObservabilitySpec) -> dict[str, Any]:
         ("scrapeconfigs", kubelets()),
         ("scrapeconfigs", manifests.own_scrape(spec().prometheus, "ml")),
         ("prometheusrules", rule(spec())),
-        ("prometheuses", prometheus(spec())),
-        ("prometheuses", prometheus(spec(), mesh=False)),
-        ("prometheuses", prometheus(TELLING)),
-        ("prometheuses", prometheus(TELLING_OTHERS)),
+        ("prometheuses", server(spec())),
+        ("prometheuses", server(spec(), mesh=False)),
+        ("prometheuses", server(TELLING)),
+        ("prometheuses", server(TELLING_OTHERS)),
         ("alertmanagers", told()),
         ("alertmanagers", told(configSecret="receivers", volume={"size": "2Gi", "storageClass": "fast"})),
     ],
@@ -160,7 +160,7 @@ def test_an_exporter_says_itself_what_its_series_are_about() -> None:
 
 
 def test_the_certificates_lie_where_prometheus_looks_for_them() -> None:
-    made = prometheus(spec())["spec"]
+    made = server(spec())["spec"]
     annotations = made["podMetadata"]["annotations"]
     (mount,) = json.loads(annotations["sidecar.istio.io/userVolumeMount"])
     (own,) = made["volumeMounts"]
@@ -180,11 +180,11 @@ def test_of_kubelets_the_series_of_the_namespace_are_kept() -> None:
     made = kubelets()["spec"]
     assert made["metricRelabelings"] == [{"sourceLabels": ["namespace"], "regex": "ml", "action": "keep"}]
     assert made["honorLabels"] is True
-    assert made["scrapeClass"] in {each["name"] for each in prometheus(spec())["spec"]["scrapeClasses"]}
+    assert made["scrapeClass"] in {each["name"] for each in server(spec())["spec"]["scrapeClasses"]}
 
 
 def test_prometheus_may_see_the_pods_that_it_scrapes_and_no_other_objects() -> None:
-    made = manifests.roles(GATEWAY, "ml", "ml-prometheus")
+    made = prometheus.roles(GATEWAY, "ml", "ml-prometheus")
     assert {(each["metadata"].get("namespace"), each["kind"]) for each in made.values()} == {
         ("ml", "Role"),
         ("ml", "RoleBinding"),
@@ -204,29 +204,29 @@ def test_prometheus_may_see_the_pods_that_it_scrapes_and_no_other_objects() -> N
 def test_the_state_of_objects_is_read_where_it_may_be_read() -> None:
     own = spec().prometheus.managed
     assert own
-    made = manifests.state_metrics(own, "state:v1", Around("ml", "state", "control"))
+    made = kube_state_metrics.kube_state_metrics(own, "state:v1", Around("ml", "state", "control"))
     (server,) = made["spec"]["template"]["spec"]["containers"]
     (told,) = [arg for arg in server["args"] if arg.startswith("--resources=")]
-    allowed = {name for rule in manifests.state_role("ml")["rules"] for name in rule["resources"]}
+    allowed = {name for rule in kube_state_metrics.role("ml")["rules"] for name in rule["resources"]}
     assert set(told.removeprefix("--resources=").split(",")) == allowed
 
 
 def test_without_a_mesh_there_are_no_certificates() -> None:
-    made = prometheus(spec(), mesh=False)["spec"]
+    made = server(spec(), mesh=False)["spec"]
     assert not {"volumes", "volumeMounts"} & made.keys()
     assert [each["name"] for each in made["scrapeClasses"]] == ["kubelet"]
     assert made["podMetadata"]["annotations"] == ANNOTATIONS
 
 
 def test_the_disk_is_never_filled() -> None:
-    made = prometheus(spec())["spec"]
+    made = server(spec())["spec"]
     size = made["storage"]["volumeClaimTemplate"]["spec"]["resources"]["requests"]["storage"]
     assert number(made["retentionSize"].removesuffix("B")) < number(size) * 9 / 10
     assert made["version"] == "v3.15.0"
 
 
 def test_prometheus_takes_what_the_platform_made_and_nothing_else() -> None:
-    made = prometheus(spec())["spec"]
+    made = server(spec())["spec"]
     for kind, labels in (
         ("podMonitorSelector", monitor(spec())["metadata"]["labels"]),
         ("ruleSelector", rule(spec())["metadata"]["labels"]),
@@ -266,7 +266,7 @@ def test_a_dashboard_is_found_by_its_label() -> None:
 
 
 def told_by(decided: ObservabilitySpec, *, mesh: bool = True) -> dict[str, Any]:
-    (found,) = prometheus(decided, mesh=mesh)["spec"]["alerting"]["alertmanagers"]
+    (found,) = server(decided, mesh=mesh)["spec"]["alerting"]["alertmanagers"]
     return dict(found)
 
 
@@ -279,7 +279,7 @@ def test_alerts_go_to_the_service_of_who_tells_people() -> None:
     assert told()["spec"]["portName"] == found["port"]
     theirs = told_by(TELLING_OTHERS)
     assert (theirs["namespace"], theirs["name"], theirs["port"]) == ("watch", "alertmanager-operated", "web")
-    assert "alerting" not in prometheus(spec())["spec"]
+    assert "alerting" not in server(spec())["spec"]
 
 
 def test_in_a_mesh_the_platforms_own_is_told_with_the_meshs_certificate() -> None:
@@ -301,7 +301,7 @@ def test_in_a_mesh_the_platforms_own_is_told_with_the_meshs_certificate() -> Non
 def test_prometheus_sees_where_the_service_of_an_alertmanager_leads(
     decided: ObservabilitySpec, seen: dict[str, set[str]]
 ) -> None:
-    made = manifests.roles(decided, "ml", "ml-prometheus")
+    made = prometheus.roles(decided, "ml", "ml-prometheus")
     found = {
         name: {resource for rule in role["rules"] for resource in rule["resources"]}
         for name, role in made.items()
